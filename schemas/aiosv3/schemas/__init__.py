@@ -1,0 +1,218 @@
+"""Schemas, typed records, headers, topic names and the codec: the language that all parts of the mesh speak.
+
+Names are imported from their modules when they are first used: whoever needs a header does not wait for pydantic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from aiosv3.schemas.codec import Codec, Decoded
+    from aiosv3.schemas.compat import Problem, check_compatible, problems
+    from aiosv3.schemas.derive import Derived, UnsupportedType, derive
+    from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope, TaskEnvelope
+    from aiosv3.schemas.errors import (
+        AiosError,
+        IncompatibleSchema,
+        MalformedHeader,
+        MalformedValue,
+        RegistryUnavailable,
+        UnknownSchema,
+        WireError,
+    )
+    from aiosv3.schemas.fingerprints import Schema
+    from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+    from aiosv3.schemas.records import (
+        AgentCard,
+        Answer,
+        Candidate,
+        Carry,
+        CarryEntry,
+        CarryHeader,
+        Completion,
+        Decision,
+        DecisionOutcome,
+        JournalKind,
+        JournalRecord,
+        Message,
+        ModelRequest,
+        Outcome,
+        PoolState,
+        PoolStatus,
+        Prompt,
+        ReplyTo,
+        Role,
+        StepFailure,
+        Usage,
+        attempt_request_id,
+        base_request_id,
+    )
+    from aiosv3.schemas.registry import Registered, RegistryAccess, RegistryClient, RegistryRefused
+    from aiosv3.schemas.released import Release, load_lock, source_schema, write_lock
+    from aiosv3.schemas.store import Registry, SchemaStore, UnregisteredSubject, UnresolvedSchema
+    from aiosv3.schemas.topics import BadName, TaskHandle, Topics
+
+__all__ = [
+    "AgentCard",
+    "AgentSchemas",
+    "AiosError",
+    "Answer",
+    "BadName",
+    "Candidate",
+    "Carry",
+    "CarryEntry",
+    "CarryHeader",
+    "Clearance",
+    "Codec",
+    "Completion",
+    "Decision",
+    "DecisionOutcome",
+    "Decoded",
+    "Derived",
+    "Grant",
+    "IncompatibleSchema",
+    "JournalKind",
+    "JournalRecord",
+    "MalformedHeader",
+    "MalformedValue",
+    "Message",
+    "ModelRequest",
+    "Outcome",
+    "PoolState",
+    "PoolStatus",
+    "Problem",
+    "Prompt",
+    "Registered",
+    "Registry",
+    "RegistryAccess",
+    "RegistryClient",
+    "RegistryRefused",
+    "RegistryUnavailable",
+    "Release",
+    "Reply",
+    "ReplyTo",
+    "ResultEnvelope",
+    "Role",
+    "Route",
+    "Schema",
+    "SchemaStore",
+    "StepFailure",
+    "TaskEnvelope",
+    "TaskHandle",
+    "Topics",
+    "UnknownSchema",
+    "UnregisteredSubject",
+    "UnresolvedSchema",
+    "UnsupportedType",
+    "Usage",
+    "WireError",
+    "attempt_request_id",
+    "base_request_id",
+    "check_compatible",
+    "derive",
+    "load_lock",
+    "problems",
+    "source_schema",
+    "write_lock",
+]
+
+_MODULES: Final = {
+    "codec": (
+        "Codec",
+        "Decoded",
+    ),
+    "compat": (
+        "Problem",
+        "check_compatible",
+        "problems",
+    ),
+    "derive": (
+        "Derived",
+        "UnsupportedType",
+        "derive",
+    ),
+    "envelope": (
+        "AgentSchemas",
+        "ResultEnvelope",
+        "TaskEnvelope",
+    ),
+    "errors": (
+        "AiosError",
+        "IncompatibleSchema",
+        "MalformedHeader",
+        "MalformedValue",
+        "RegistryUnavailable",
+        "UnknownSchema",
+        "WireError",
+    ),
+    "fingerprints": ("Schema",),
+    "headers": (
+        "Clearance",
+        "Grant",
+        "Reply",
+        "Route",
+    ),
+    "records": (
+        "AgentCard",
+        "Answer",
+        "Candidate",
+        "Carry",
+        "CarryEntry",
+        "CarryHeader",
+        "Completion",
+        "Decision",
+        "DecisionOutcome",
+        "JournalKind",
+        "JournalRecord",
+        "Message",
+        "ModelRequest",
+        "Outcome",
+        "PoolState",
+        "PoolStatus",
+        "Prompt",
+        "ReplyTo",
+        "Role",
+        "StepFailure",
+        "Usage",
+        "attempt_request_id",
+        "base_request_id",
+    ),
+    "registry": (
+        "Registered",
+        "RegistryAccess",
+        "RegistryClient",
+        "RegistryRefused",
+    ),
+    "released": (
+        "Release",
+        "load_lock",
+        "source_schema",
+        "write_lock",
+    ),
+    "store": (
+        "Registry",
+        "SchemaStore",
+        "UnregisteredSubject",
+        "UnresolvedSchema",
+    ),
+    "topics": (
+        "BadName",
+        "TaskHandle",
+        "Topics",
+    ),
+}
+_HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
