@@ -1,0 +1,28 @@
+"""The log port in memory, for tests, and a simulator that runs production code on it under a seed."""
+
+from aiosv3.streams.testing.broker import MemoryBroker, TopicSettings, UnknownTopic
+from aiosv3.streams.testing.chaos import Faults, Noise, SimulatedNetwork
+from aiosv3.streams.testing.group import Group
+from aiosv3.streams.testing.log import MemoryLog
+from aiosv3.streams.testing.member import MemoryMember
+from aiosv3.streams.testing.network import Host, Network
+from aiosv3.streams.testing.simulation import Event, Process, ProcessContext, ProcessFailed, Simulation
+
+__all__ = [
+    "Event",
+    "Faults",
+    "Group",
+    "Host",
+    "MemoryBroker",
+    "MemoryLog",
+    "MemoryMember",
+    "Network",
+    "Noise",
+    "Process",
+    "ProcessContext",
+    "ProcessFailed",
+    "SimulatedNetwork",
+    "Simulation",
+    "TopicSettings",
+    "UnknownTopic",
+]

@@ -1,0 +1,84 @@
+"""What one partition of the double holds, and how it is deleted and compacted."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+from aiosv3.streams.log import Bounds, Outgoing, Record
+
+
+class Partition:
+    """Records in offset order, with holes where they were compacted away."""
+
+    __slots__ = ("_offsets", "_records", "_waiting", "end", "start")
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.end = 0
+        self._records: list[Record] = []
+        self._offsets: list[int] = []
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.start, self.end)
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """All that is there now, oldest first."""
+        return self._records
+
+    def append(self, outgoing: Outgoing, partition: int, timestamp: int) -> Record:
+        record = Record(
+            outgoing.topic,
+            partition,
+            self.end,
+            timestamp,
+            outgoing.key,
+            outgoing.value,
+            list(outgoing.headers),
+        )
+        self._records.append(record)
+        self._offsets.append(self.end)
+        self.end += 1
+        waiting, self._waiting = self._waiting, []
+        for wake in waiting:
+            wake()
+        return record
+
+    def take(self, start: int, end: int, limit: int) -> tuple[list[Record], int]:
+        """At most ``limit`` records in ``[start, end)``, and the offset at which to go on."""
+        first = bisect_left(self._offsets, start)
+        last = bisect_left(self._offsets, end)
+        records = self._records[first : min(last, first + limit)]
+        return records, (records[-1].offset + 1 if first + limit < last else end)
+
+    def wait(self, wake: Callable[[], None]) -> None:
+        """Calls ``wake`` once, when the next record comes."""
+        self._waiting.append(wake)
+
+    def offset_at(self, timestamp: int) -> int:
+        """The first offset with a time ``>= timestamp``. Broker times may step back: no bisection here."""
+        return next((record.offset for record in self._records if record.timestamp >= timestamp), self.end)
+
+    def truncate(self, before: int) -> None:
+        """Deletes below ``before``; the caller has checked that it is not beyond the end."""
+        self.start = max(self.start, before)
+        gone = bisect_left(self._offsets, self.start)
+        del self._records[:gone]
+        del self._offsets[:gone]
+
+    def expire(self, before: int) -> None:
+        """Deletes the oldest records while their time is below ``before`` (ms)."""
+        young = next((record.offset for record in self._records if record.timestamp >= before), self.end)
+        self.truncate(young)
+
+    def compact(self) -> None:
+        """Keeps the last record of each key, so always the newest record (Kafka: the active segment).
+
+        Tombstones stay too, as within ``delete.retention.ms``. The start of the log does not move.
+        """
+        newest = {record.key: record.offset for record in self._records}
+        self._records = [record for record in self._records if newest[record.key] == record.offset]
+        self._offsets = [record.offset for record in self._records]

@@ -1,0 +1,255 @@
+"""Membership on a real broker, under both group protocols."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from aiosv3.streams.kafka import GroupProtocol
+from aiosv3.streams.log import Committed, Start
+
+from .conftest import PROTOCOLS, Cluster, Recorder
+
+pytestmark = pytest.mark.kafka
+
+
+def _offsets(listener: Recorder, topic: str, partition: int) -> list[int]:
+    return listener.seen.get((topic, partition), [])
+
+
+async def test_reads_input_and_journal_and_commits(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    tasks = cluster.topics.create("tasks", 2)
+    journal = cluster.topics.create("journal", 2)
+    for topic in (tasks, journal):
+        for partition in (0, 1):
+            await cluster.append(topic, partition, [b"%d" % n for n in range(100)])
+    listener = Recorder(tasks, journal)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
+    await member.join(listener)
+    await listener.until(lambda: sum(map(len, listener.seen.values())) == 400)
+    for topic in (tasks, journal):
+        for partition in (0, 1):
+            assert _offsets(listener, topic, partition) == list(range(100))
+    assert listener.commits == {0: None, 1: None}
+    assert member.alive()
+    assert await member.commit(0, Committed(40, "x" * 4_095))
+    assert not await member.commit(1, Committed(40, "x" * 4_096))
+    assert not await member.commit(7, Committed(1, ""))
+    listener.commits_on_revoke = False
+    await member.leave()
+    assert sorted(listener.events) == [("assigned", 0), ("assigned", 1), ("revoked", 0), ("revoked", 1)]
+    assert not member.alive()
+    assert not await member.commit(0, Committed(41, ""))
+
+    again = Recorder(tasks, journal)
+    await cluster.member(topic_prefix + "g", again, protocol=protocol).join(again)
+    await again.until(lambda: len(again.owned) == 2)
+    assert again.commits == {0: Committed(40, "x" * 4_095), 1: None}
+
+
+async def test_members_come_and_go_and_no_record_is_missed_or_foreign(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    """The journal partitions ride with the input partitions of the same number, through every rebalance."""
+    tasks = cluster.topics.create("tasks", 4)
+    journal = cluster.topics.create("journal", 4)
+    stop = asyncio.Event()
+    written = dict.fromkeys([(topic, p) for topic in (tasks, journal) for p in range(4)], 0)
+
+    async def write() -> None:
+        while not stop.is_set():
+            for topic, partition in written:
+                await cluster.append(topic, partition, [b"x"] * 5)
+                written[topic, partition] += 5
+
+    writing = asyncio.create_task(write())
+    listeners = [Recorder(tasks, journal) for _ in range(3)]
+    members = [cluster.member(topic_prefix + "g", listener, protocol=protocol) for listener in listeners]
+    await members[0].join(listeners[0])
+    await listeners[0].until(lambda: len(listeners[0].owned) == 4)
+    await members[1].join(listeners[1])
+    await listeners[1].until(lambda: len(listeners[1].owned) == 2)
+    await members[2].join(listeners[2])
+    await listeners[2].until(lambda: len(listeners[2].owned) == 1)
+    await members[0].leave()
+    await listeners[1].until(lambda: len(listeners[1].owned) + len(listeners[2].owned) == 4)
+    await members[1].leave()
+    await listeners[2].until(lambda: len(listeners[2].owned) == 4)
+    stop.set()
+    await writing
+
+    def caught_up() -> bool:
+        return all(_offsets(listeners[2], *place)[-1:] == [count - 1] for place, count in written.items())
+
+    await listeners[2].until(caught_up)
+    for topic, partition in written:
+        runs = [_offsets(listener, topic, partition) for listener in listeners]
+        assert set().union(*runs) == set(range(written[topic, partition])), (topic, partition)
+    for partition in range(4):
+        # Commits on revoke were all accepted: no input record was read twice.
+        runs = [_offsets(listener, tasks, partition) for listener in listeners]
+        assert sum(map(len, runs)) == written[tasks, partition]
+        assert _offsets(listeners[2], journal, partition) == list(range(written[journal, partition]))
+    assert [listener.foreign for listener in listeners] == [[], [], []]
+    assert not any(event == "lost" for listener in listeners for event, _ in listener.events)
+
+
+async def test_flow_off_and_on_loses_and_doubles_nothing(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    tasks = cluster.topics.create("tasks", 2)
+    journal = cluster.topics.create("journal", 2)
+    count = 20_000
+    for topic in (tasks, journal):
+        for partition in (0, 1):
+            await cluster.append(topic, partition, [b"x" * 100] * count)
+    listener = Recorder(tasks, journal)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
+    loop = asyncio.get_running_loop()
+
+    def hold(records: Any) -> None:
+        topic, partition = records[0].topic, records[0].partition
+        member.flow(topic, partition, on=False)
+        loop.call_later(0.001, lambda: member.flow(topic, partition, on=True))
+
+    listener.on_records = hold
+    await member.join(listener)
+    await listener.until(lambda: sum(map(len, listener.seen.values())) >= 4 * count, 60)
+    for topic in (tasks, journal):
+        for partition in (0, 1):
+            assert _offsets(listener, topic, partition) == list(range(count))
+
+
+async def test_a_held_partition_is_silent_and_the_other_goes_on(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    tasks = cluster.topics.create("tasks", 2)
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
+    await member.join(listener)
+    await listener.until(lambda: len(listener.owned) == 2)
+    member.flow(tasks, 0, on=False)
+    assert await member.commit(0, Committed(0, ""))  # commands are obeyed in order: the flow is held now
+    for _ in range(5):
+        await cluster.append(tasks, 0, [b"held"])
+        await cluster.append(tasks, 1, [b"flows"])
+    await listener.until(lambda: _offsets(listener, tasks, 1) == list(range(5)))
+    assert _offsets(listener, tasks, 0) == []
+    member.flow(tasks, 0, on=True)
+    await listener.until(lambda: _offsets(listener, tasks, 0) == list(range(5)))
+
+
+async def test_a_late_commit_is_never_sent(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    """A commit that is asked for while the partition goes, or after, is refused here (rule 6)."""
+    tasks = cluster.topics.create("tasks", 2)
+    late: list[asyncio.Task[bool]] = []
+
+    class Stubborn(Recorder):
+        def revoked(self, partition: int) -> Committed | None:
+            super().revoked(partition)
+            assert self.member is not None
+            late.append(asyncio.create_task(self.member.commit(partition, Committed(1_000, "late"))))
+            return Committed(5, "final")
+
+    first, second = Stubborn(tasks), Recorder(tasks, commits_on_revoke=False)
+    leaver = cluster.member(topic_prefix + "g", first, protocol=protocol)
+    await leaver.join(first)
+    await first.until(lambda: len(first.owned) == 2)
+    stayer = cluster.member(topic_prefix + "g", second, protocol=protocol)
+    await stayer.join(second)
+    await second.until(lambda: len(second.owned) == 1)
+    moved = next(iter(second.owned))
+    assert second.commits[moved] == Committed(5, "final")
+    assert [await task for task in late] == [False]
+    assert not await leaver.commit(moved, Committed(1_000, "late"))
+    await leaver.leave()
+    await second.until(lambda: len(second.owned) == 2)
+    assert set(second.commits.values()) == {Committed(5, "final")}
+    assert [await task for task in late] == [False, False]
+
+
+async def test_a_refused_partition_is_held_and_not_read(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    tasks = cluster.topics.create("tasks", 2)
+    await cluster.append(tasks, 0, [b"x"] * 10)
+    await cluster.append(tasks, 1, [b"x"] * 10)
+    listener = Recorder(tasks, refuses=frozenset({0}))
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
+    await member.join(listener)
+    await listener.until(lambda: len(_offsets(listener, tasks, 1)) == 10)
+    assert listener.owned[0] is None
+    assert _offsets(listener, tasks, 0) == []
+    assert not await member.commit(0, Committed(1, ""))
+    listener.refuses = frozenset()
+    member.restart(0)
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 10)
+    assert listener.events[-2:] == [("lost", 0), ("assigned", 0)]
+
+
+async def test_restart_reads_again_from_the_commit(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    tasks = cluster.topics.create("tasks", 1)
+    journal = cluster.topics.create("journal", 1)
+    await cluster.append(tasks, 0, [b"x"] * 1_000)
+    await cluster.append(journal, 0, [b"x"] * 50)
+    listener = Recorder(tasks, journal)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
+    await member.join(listener)
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 1_000)
+    assert await member.commit(0, Committed(400, "here"))
+    listener.seen.clear()
+    member.restart(0)
+    await listener.until(lambda: listener.events[-1] == ("assigned", 0) and len(listener.seen) == 2)
+    await listener.until(lambda: _offsets(listener, tasks, 0)[-1:] == [999])
+    assert listener.events == [("assigned", 0), ("lost", 0), ("assigned", 0)]
+    assert listener.commits[0] == Committed(400, "here")
+    assert _offsets(listener, tasks, 0) == list(range(400, 1_000))
+    await listener.until(lambda: _offsets(listener, journal, 0) == list(range(50)))
+    assert await member.commit(0, Committed(1_000, ""))
+
+
+async def test_lost_records_stop_the_partition_with_a_name(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = cluster.topics.create("tasks", 1)
+    await cluster.append(tasks, 0, [b"x"] * 100)
+
+    class Behind(Recorder):
+        def starts(self, partition: int, committed: Any, input_start: int, journal_start: int) -> Start:
+            return Start(20)  # ignores that the log starts higher
+
+    await cluster.log.truncate(tasks, 0, 50)
+    listener = Behind(tasks)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
+    await member.join(listener)
+    await listener.until(lambda: ("lost", 0) in listener.events)
+    assert _offsets(listener, tasks, 0) == []
+    assert f"{tasks}[0] starts at offset 50, but this group still needs 20" in caplog.text
+    assert not await member.commit(0, Committed(100, ""))
+
+
+async def test_a_blocked_loop_gets_no_flood_and_no_gap(cluster: Cluster, topic_prefix: str) -> None:
+    """The thread stops fetching for a loop that does not keep up, and goes on afterwards."""
+    tasks = cluster.topics.create("tasks", 1)
+    await cluster.append(tasks, 0, [b"x" * 20] * 30_000)
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, protocol=PROTOCOLS[0])
+    await member.join(listener)
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) > 0)
+    thread = member._consumer
+    assert thread is not None
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:  # a handler that hogs the loop
+        sum(range(1_000))
+    assert thread._relay._sent - thread._relay._taken <= 6_000
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 30_000)
+    assert _offsets(listener, tasks, 0) == list(range(30_000))
