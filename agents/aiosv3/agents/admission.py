@@ -1,0 +1,112 @@
+"""Admission: an outsider's headers, with defaults, become the grant that everything inside the mesh reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from aiosv3.agents.agent import Agent, parse_usd
+from aiosv3.agents.task import Task
+from aiosv3.schemas import headers as names
+from aiosv3.schemas.errors import MalformedHeader
+from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+from aiosv3.streams.log import Record
+
+DEDUPE_WINDOW: Final = timedelta(hours=24)
+"""How far apart two copies of a task event may be and still count as one (protocol rule 13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a task has that says nothing about itself."""
+
+    tenant: str = "default"
+    clearance: Clearance = Clearance.INTERNAL
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What can be told of a task before its value is read. ``first_sent``: ms."""
+
+    id: str
+    key: str | None
+    first_sent: int
+    reply: Reply | None
+
+
+def text_header(record: Record, name: str) -> str | None:
+    """A header as text; raises MalformedHeader when it is not UTF-8."""
+    raw = record.header(name)
+    if raw is None:
+        return None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise MalformedHeader(f"header {name} is not UTF-8: {raw[:40]!r}") from None
+
+
+def _milliseconds(record: Record, name: str) -> int | None:
+    text = text_header(record, name)
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedHeader(f"header {name} is not an RFC 3339 time: {text!r}") from None
+    if moment.tzinfo is None:
+        raise MalformedHeader(f"header {name} has no time zone: {text!r}; write it as {text}Z")
+    return int(moment.timestamp() * 1000)
+
+
+def identify(record: Record, agent: str) -> Identity:
+    """Id, key and first-sent time; a record without ``ce_id`` is named by its place. Raises MalformedHeader."""
+    task_id = text_header(record, names.CE_ID) or f"{agent}-{record.partition}-{record.offset}"
+    raw_route, raw_reply = record.header(names.ROUTE), record.header(names.REPLY)
+    if raw_route is not None:
+        first_sent = Route.decode(raw_route).first_sent
+    else:
+        sent = _milliseconds(record, names.CE_TIME)
+        oldest = record.timestamp - int(DEDUPE_WINDOW.total_seconds() * 1000)
+        first_sent = record.timestamp if sent is None else max(min(sent, record.timestamp), oldest)
+    key = record.key.decode("utf-8", "replace") if record.key is not None else None
+    return Identity(task_id, key, first_sent, Reply.decode(raw_reply) if raw_reply is not None else None)
+
+
+def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], defaults: Defaults) -> Grant:
+    """The grant of a task: as sent inside the mesh, or folded from an outsider's headers. Raises MalformedHeader."""
+    raw = record.header(names.GRANT)
+    if raw is not None:
+        return Grant.decode(raw)
+    label = text_header(record, names.CE_DATACLASSIFICATION)
+    limit = text_header(record, names.CE_COSTLIMITUSD)
+    try:
+        clearance = defaults.clearance if label is None else Clearance.parse(label)
+        usd = agent.limits.usd_micros if limit is None else parse_usd(limit)
+    except ValueError as error:
+        raise MalformedHeader(f"a header of the task cannot be used: {error}") from None
+    deadline = record.timestamp + int(agent.limits.deadline.total_seconds() * 1000)
+    expiry = _milliseconds(record, names.CE_EXPIRYTIME)
+    return Grant(
+        tenant=text_header(record, names.CE_TENANT) or defaults.tenant,
+        root=identity.id,
+        clearance=clearance,
+        usd_micros=usd,
+        exp=deadline if expiry is None else min(deadline, expiry),
+        depth=1,
+        sig=None,
+    )
+
+
+def admitted(record: Record, identity: Identity, grant: Grant, value: Any) -> Task:
+    """The task that the coroutine gets."""
+    return Task(
+        id=identity.id,
+        key=identity.key,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        grant=grant,
+        reply=identity.reply,
+        traceparent=record.header(names.TRACEPARENT) or b"",
+        value=value,
+    )

@@ -1,0 +1,125 @@
+"""What a step can raise inside an agent, and what stops a task from the outside.
+
+AiosError
+├── OutsideStep            the agent waited for something that is not a step: wrap it in ``ctx.run(...)``
+├── AgentDefinitionError   the function is not an agent: types, name or settings are wrong
+└── StepError              carries ``retryable``, ``step``, ``topic``, ``offset``
+    ├── ModelRefused       the model answered, but not with what was asked for
+    ├── ModelUnavailable   no pool that is allowed and healthy answered
+    ├── BudgetExceeded     money, calls or depth of the task tree are used up; names which
+    ├── ClearanceDenied    no pool may see data of this class
+    ├── ToolFailed         a ``run`` function (later: a tool) failed
+    ├── AgentFailed        the called agent failed
+    ├── Denied             a person said no
+    ├── StepTimeout        no answer before the deadline
+    └── RecordRejected     the log does not take the step's request or answer (too large, no such topic)
+"""
+
+from __future__ import annotations
+
+from aiosv3.schemas.errors import AiosError
+from aiosv3.schemas.records import StepFailure
+
+
+class OutsideStep(AiosError):
+    """An agent awaited the world outside its journal; names the call and says what to do instead."""
+
+
+class AgentDefinitionError(AiosError):
+    """``@agent`` cannot make an agent out of this function."""
+
+
+class StepError(AiosError):
+    """A step failed. ``topic`` and ``offset`` say where the failure is on the log, where that is known."""
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        step: str | None = None,
+        topic: str | None = None,
+        offset: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retryable = type(self).retryable if retryable is None else retryable
+        self.step = step
+        self.topic = topic
+        self.offset = offset
+
+    def failure(self) -> StepFailure:
+        """The same as a record."""
+        return StepFailure(
+            type=type(self).__name__,
+            message=self.message,
+            retryable=self.retryable,
+            step=self.step,
+            topic=self.topic,
+            offset=self.offset,
+        )
+
+
+class ModelRefused(StepError):
+    """The endpoint answered, but the answer is not usable: refused, filtered, or not of the asked type."""
+
+
+class ModelUnavailable(StepError):
+    """Every pool that may be used is down, full, or failed."""
+
+    retryable = True
+
+
+class BudgetExceeded(StepError):
+    """A limit of the task tree is reached; the message names it."""
+
+
+class ClearanceDenied(StepError):
+    """No pool is cleared for data of this class. Fail closed: nothing was sent."""
+
+
+class ToolFailed(StepError):
+    """A function given to ``ctx.run`` raised, after its retries."""
+
+
+class AgentFailed(StepError):
+    """The called agent ended without a result."""
+
+
+class Denied(StepError):
+    """A person denied it."""
+
+
+class StepTimeout(StepError):
+    """The answer did not come before the deadline."""
+
+
+class RecordRejected(StepError):
+    """Kafka refused the record of this step."""
+
+
+_BY_NAME = {
+    kind.__name__: kind
+    for kind in (
+        ModelRefused,
+        ModelUnavailable,
+        BudgetExceeded,
+        ClearanceDenied,
+        ToolFailed,
+        AgentFailed,
+        Denied,
+        StepTimeout,
+        RecordRejected,
+    )
+}
+
+
+def step_error(failure: StepFailure | None, step: str, default: type[StepError]) -> StepError:
+    """The typed error of a failed answer; a type name unknown here becomes ``default``, its name in the message."""
+    if failure is None:
+        return default("failed without saying why", step=step)
+    kind = _BY_NAME.get(failure.type, default)
+    message = failure.message if failure.type in _BY_NAME else f"{failure.type}: {failure.message}"
+    return kind(message, retryable=failure.retryable, step=step, topic=failure.topic, offset=failure.offset)
