@@ -107,7 +107,7 @@ def test_import_arrows(package: str) -> None:
 
 
 def test_settings_name_every_root() -> None:
-    """An editable install, the wheel, ruff and mypy each have a list of roots of their own."""
+    """The wheel, an editable install, mypy, ruff and coverage each have a list of roots of their own."""
     settings = pyproject()
     tool = settings["tool"]
     present = {root for root in ARROWS if any((ROOT / root).rglob("*.py"))}
@@ -116,6 +116,8 @@ def test_settings_name_every_root() -> None:
     assert present <= set(tool["hatch"]["build"]["dev-mode-dirs"]), "[tool.hatch.build] dev-mode-dirs"
     assert present <= set(tool["mypy"]["mypy_path"]), "[tool.mypy] mypy_path"
     assert present <= set(tool["ruff"]["src"]), "[tool.ruff] src"
+    measured = {f"{root}/{NAMESPACE}/{root}" for root in present}
+    assert set(tool["coverage"]["run"]["source_dirs"]) == measured, "[tool.coverage.run] source_dirs"
 
 
 @pytest.fixture(scope="module")

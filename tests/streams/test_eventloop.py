@@ -212,9 +212,7 @@ CASES: list[tuple[Callable[[], Coroutine[Any, Any, object]], object]] = [
 
 
 @pytest.mark.parametrize(("program", "result"), CASES, ids=lambda case: getattr(case, "__name__", ""))
-def test_asyncio_just_works(
-    bench: Bench, program: Callable[[], Coroutine[Any, Any, Any]], result: object
-) -> None:
+def test_asyncio_just_works(bench: Bench, program: Callable[[], Coroutine[Any, Any, Any]], result: object) -> None:
     assert bench.finish(program()) == result
     assert bench.loop.exceptions == []
 
@@ -353,9 +351,7 @@ def test_every_method_of_a_loop_works_or_is_refused_by_name() -> None:
     loop = Noting(Clock())
     abstract = [name for name, _ in inspect.getmembers(asyncio.AbstractEventLoop) if not name.startswith("_")]
     inherited = [
-        name
-        for name in abstract
-        if getattr(DeterministicLoop, name) is getattr(asyncio.AbstractEventLoop, name)
+        name for name in abstract if getattr(DeterministicLoop, name) is getattr(asyncio.AbstractEventLoop, name)
     ]
     assert inherited == []
     loop.call_soon_threadsafe(print)
@@ -468,6 +464,17 @@ def test_sets_of_tasks_iterate_by_creation() -> None:
         ballast.append([object() for _ in range(i * 997)])  # other addresses for the tasks of each run
         runs.append(Bench().finish(program()))
     assert all(run == runs[0] for run in runs)
+
+
+def test_tasks_and_futures_hash_by_creation() -> None:
+    def hashes() -> list[int]:
+        loop = DeterministicLoop(Clock())
+        made = [loop.create_future(), loop.create_task(asyncio.sleep(0)), loop.create_future()]
+        loop.run_until_idle()
+        return [hash(future) for future in made]
+
+    assert hashes() == hashes()
+    assert len(set(hashes())) == 3
 
 
 def test_cost_of_a_task_and_of_a_waiting_one() -> None:

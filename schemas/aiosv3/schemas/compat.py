@@ -110,7 +110,7 @@ class _Comparison:
             where = f"{path}.{field['name']}" if path else field["name"]
             if old is not None:
                 yield from self.compare(field["type"], old["type"], where)
-            elif False:
+            elif "default" not in field:
                 yield Problem(where, "a field without default was added")
 
 

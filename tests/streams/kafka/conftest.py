@@ -36,9 +36,7 @@ class Recorder:
     on_records: Callable[[Sequence[Record]], None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def starts(
-        self, partition: int, committed: Committed | None, input_start: int, journal_start: int
-    ) -> Start | None:
+    def starts(self, partition: int, committed: Committed | None, input_start: int, journal_start: int) -> Start | None:
         if partition in self.refuses:
             return None
         journal = None if self.journal_topic is None else journal_start
@@ -91,9 +89,7 @@ class Cluster:
     members: list[KafkaMember] = field(default_factory=list)
 
     def member(self, group: str, listener: Recorder, **options: Any) -> KafkaMember:
-        member = KafkaMember(
-            self.connection, group, listener.input_topic, listener.journal_topic, **options
-        )
+        member = KafkaMember(self.connection, group, listener.input_topic, listener.journal_topic, **options)
         listener.member = member
         self.members.append(member)
         return member

@@ -144,11 +144,11 @@ async def test_a_held_partition_is_silent_and_the_other_goes_on(
     await listener.until(lambda: _offsets(listener, tasks, 0) == list(range(5)))
 
 
-async def test_a_late_commit_is_never_sent(
-    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
-) -> None:
+async def test_a_late_commit_is_never_sent(cluster: Cluster, protocol: GroupProtocol, topic_prefix: str) -> None:
     """A commit that is asked for while the partition goes, or after, is refused here (rule 6)."""
     tasks = cluster.topics.create("tasks", 2)
+    for partition in (0, 1):
+        await cluster.append(tasks, partition, [b"x"] * 10)
     late: list[asyncio.Task[bool]] = []
 
     class Stubborn(Recorder):

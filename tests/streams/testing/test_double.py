@@ -59,12 +59,13 @@ class Told(list[Appended | AppendFailed]):
 
 
 class Deaf(Network):
-    """Loses answers of the kinds named in ``lost`` and holds up requests of the kinds named in ``held``."""
+    """By kind of message: loses answers (``lost``), holds up answers (``late``) and requests (``held``)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lost: list[str] = []
         self.held: list[str] = []
+        self.late: list[str] = []
         self.stuck: list[tuple[Host, Arrive]] = []
 
     def to_broker(self, host: Host, lane: Lane, arrive: Arrive) -> None:
@@ -74,7 +75,10 @@ class Deaf(Network):
             super().to_broker(host, lane, arrive)
 
     def to_host(self, host: Host, lane: Lane, arrive: Arrive) -> None:
-        if (lane[0] if lane else "ask") not in self.lost:
+        kind = lane[0] if lane else "ask"
+        if kind in self.late:
+            self.stuck.append((host, arrive))
+        elif kind not in self.lost:
             super().to_host(host, lane, arrive)
 
 
@@ -340,6 +344,29 @@ def test_a_lost_heartbeat_answer_changes_nothing(bench: Bench) -> None:
     bench.settle(5.0)
     assert one.heard == ["assigned 0", "assigned 1"]
     assert first.alive()
+
+
+def test_an_answer_that_was_overtaken_grants_nothing(bench: Bench) -> None:
+    bench.network.late = ["group"]
+    first, one = bench.member("a")  # the broker has granted it both partitions, but the answer is on its way
+    bench.network.late, bench.network.lost = [], ["group", "poke"]
+    bench.settle(2.5)  # asked again: that answer is lost
+    (late,) = bench.network.stuck
+    late[0].call(late[1])
+    bench.settle()
+    assert not first.assignment
+    bench.network.lost = []
+    bench.settle(3.0)
+    assert first.assignment == (0, 1)
+    assert one.heard == ["assigned 0", "assigned 1"]
+
+
+def test_a_partition_moves_without_waiting_for_a_heartbeat(bench: Bench) -> None:
+    _, one = bench.member("a")
+    _, two = bench.member("b")
+    assert bench.now == 0.0
+    assert len(one.position) == len(two.position) == 1
+    assert one.heard == ["assigned 0", "assigned 1", "revoked 1"]
 
 
 def test_a_group_without_members_may_forget(bench: Bench) -> None:

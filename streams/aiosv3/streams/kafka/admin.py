@@ -24,6 +24,7 @@ from aiosv3.streams.kafka.connection import ClientWatch, Connection, error_of
 
 _T = TypeVar("_T")
 _TIMEOUT: Final = 10.0
+_AGAIN: Final = 0.02
 _TIME: Final = "message.timestamp.type"
 _APPEND_TIME: Final = "LogAppendTime"
 
@@ -160,12 +161,11 @@ async def ensure_topics(connection: Connection, specs: Sequence[TopicSpec]) -> N
 
 
 async def _until_there(admin: _Admin, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Metadata may lag behind the creation by a moment on the broker that is asked."""
+    """A topic just created may take a moment to reach the broker that is asked."""
     wanted = list(names)
-    for _ in range(50):
-        there = await admin.counts(wanted)
-        if len(there) == len(wanted):
-            return there
+    async with asyncio.timeout(_TIMEOUT):
+        while len(there := await admin.counts(wanted)) < len(wanted):
+            await asyncio.sleep(_AGAIN)
     return there
 
 

@@ -13,6 +13,7 @@ TIMED_OUT: Final = KafkaError._TIMED_OUT
 PARTITION_END: Final = KafkaError._PARTITION_EOF
 TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
 ALREADY_EXISTS: Final = KafkaError.TOPIC_ALREADY_EXISTS
+BEYOND: Final = KafkaError.OFFSET_OUT_OF_RANGE
 NO_SUCH_TOPIC: Final = KafkaError.UNKNOWN_TOPIC_OR_PART
 
 NOT_LET_IN: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})

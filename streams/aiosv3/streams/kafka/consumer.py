@@ -151,11 +151,16 @@ class GroupConsumer:
 
     def _check_topics(self) -> None:
         """Both topics are there and have the same number of partitions, or an error says what is wrong."""
-        topics = self._consumer.list_topics(timeout=_CONNECT).topics
         names = [name for name in self._subscription[1:] if name is not None]
-        for name in names:
-            if name not in topics:
-                raise KafkaRefused(codes.NO_SUCH_TOPIC, f"topic {name} does not exist: create it first")
+        by = time.monotonic() + _TIMEOUT
+        while True:
+            topics = self._consumer.list_topics(timeout=_CONNECT).topics
+            missing = [name for name in names if name not in topics or not topics[name].partitions]
+            if not missing:
+                break
+            if time.monotonic() >= by:
+                raise KafkaRefused(codes.NO_SUCH_TOPIC, f"no topic {' or '.join(missing)}: create it first")
+            time.sleep(0.02)  # one just created may not have reached this broker yet
         counts = {name: len(topics[name].partitions) for name in names}
         if len(set(counts.values())) > 1:
             raise PartitionMismatch(f"partition counts must be the same: {counts}")
@@ -230,14 +235,23 @@ class GroupConsumer:
             return
         owned.start = None
         self._consumer.pause(owned.assigned)
-        try:
-            start = log_starts(self._consumer, [topic], [partition], _TIMEOUT)[topic, partition]
-        except KafkaException:
-            start = -1
-        _LOG.error("group %s: %s", self._subscription.group, DataLost(topic, partition, needed, start))
+        _LOG.error("group %s: %s", self._subscription.group, self._out_of_range(topic, partition, needed))
         if owned.told:
             owned.told = False
             self._relay.lost([partition])
+
+    def _out_of_range(self, topic: str, partition: int, needed: int) -> AiosError:
+        try:
+            start = log_starts(self._consumer, [topic], [partition], _TIMEOUT)[topic, partition]
+        except KafkaException as failure:
+            return self._watch.failure(error_of(failure), f"asking why {topic}[{partition}] ends before {needed}")
+        if start > needed:
+            return DataLost(topic, partition, needed, start)
+        return KafkaRefused(
+            codes.BEYOND,
+            f"{topic}[{partition}] ends before offset {needed}, from where this group wants to read: the topic was "
+            "created again, or lost its tail. Set the group's offset with kafka-consumer-groups --reset-offsets",
+        )
 
     def _commit(self, partition: int, committed: Committed, answer: asyncio.Future[bool]) -> None:
         self._busy_until = time.monotonic() + _WORK
@@ -350,9 +364,10 @@ class GroupConsumer:
             if start is None:
                 refused += owned.assigned
             assignments.append(Assignment(partition, start, fact.committed))
-        self._consumer.incremental_assign([place for p in facts for place in self._owned[p].assigned])
-        if refused:
-            self._consumer.pause(refused)
+        places = [place for p in facts for place in self._owned[p].assigned]
+        self._consumer.incremental_assign(places)
+        self._consumer.resume(places)  # librdkafka keeps a pause when a partition goes and comes back
+        self._consumer.pause(refused)
         if self._lease.due():
             self._renew()
         self._relay.assigned(assignments)

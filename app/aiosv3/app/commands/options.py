@@ -1,0 +1,48 @@
+"""Options that several verbs share, and the settings that they lead to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aiosv3.app.localstack.stack import Stack
+from aiosv3.app.settings import Settings, load_settings
+
+Project = Annotated[
+    Path | None, typer.Option("--project", "-p", help="The project file (default: the nearest aiosv3.toml).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def settings_of(project: Path | None) -> Settings:
+    """The settings, with the addresses of the project's own local stack where none are configured."""
+    return located(load_settings(project))
+
+
+def located(settings: Settings) -> Settings:
+    """Fills in broker and registry of a running ``aiosv3 up``."""
+    if settings.kafka.bootstrap:
+        return settings
+    status = Stack(settings.state_folder).status()
+    if status is None or not status.is_up:
+        return settings
+    kafka = settings.kafka.model_copy(update={"bootstrap": status.addresses["kafka"]})
+    registry = settings.registry
+    if not registry.url:
+        registry = registry.model_copy(update={"url": status.addresses["registry"]})
+    return settings.model_copy(update={"kafka": kafka, "registry": registry})
+
+
+def echo_json(content: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(content, ensure_ascii=False, default=str))
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Plain lines for a supervisor's log file."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,133 @@
+"""``aiosv3 task …``: give work to an agent and get its result, from a shell."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
+from aiosv3.app.reading import Reading
+from aiosv3.app.settings import Settings, SettingsError
+from aiosv3.app.workers import open_mesh
+from aiosv3.schemas import headers as names
+from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
+from aiosv3.schemas.topics import TaskHandle
+from aiosv3.streams.answers import journal_outgoing
+from aiosv3.streams.log import Headers, Outgoing
+from aiosv3.streams.tenure import appended
+
+app = typer.Typer(help="Send tasks to agents, look at them, cancel them.", no_args_is_help=True)
+_POLL_S: Final = 0.1
+_UNFINISHED: Final = 3
+
+Agent = Annotated[str, typer.Argument(help="Name of the agent.")]
+Handle = Annotated[str, typer.Argument(help="What 'task send' printed: agent:partition:task_id.")]
+
+
+@app.command()
+def send(
+    agent: Agent,
+    value: Annotated[str, typer.Option("--json", help="The task's input, as JSON.")],
+    key: Annotated[str | None, typer.Option("--key", help="Task key: tasks of one key keep their order.")] = None,
+    task_id: Annotated[str | None, typer.Option("--id", help="The same id twice is the same task.")] = None,
+    header: Annotated[list[str] | None, typer.Option("--header", help="name=value, may be repeated.")] = None,
+    project: Project = None,
+) -> None:
+    """Send one task event and print its handle."""
+    try:
+        json.loads(value)
+    except ValueError as error:
+        raise SettingsError(f"--json is not JSON: {error}") from None
+    added = [_header(text) for text in header or []]
+    chosen = task_id or str(uuid.uuid4())
+    typer.echo(str(asyncio.run(_send(settings_of(project), agent, chosen, key, value, added))))
+
+
+def _header(text: str) -> tuple[str, bytes]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise SettingsError(f"--header {text!r} is not name=value")
+    return name, value.encode()
+
+
+async def _send(
+    settings: Settings, agent: str, task_id: str, key: str | None, value: str, added: Headers
+) -> TaskHandle:
+    async with open_mesh(settings, "aiosv3-cli") as mesh:
+        headers: Headers = [
+            (names.CE_ID, task_id.encode()),
+            (names.CE_SOURCE, b"aiosv3/cli"),
+            (names.CE_TYPE, f"aiosv3.task.{agent}".encode()),
+            (names.CE_SPECVERSION, names.SPECVERSION.encode()),
+            (names.CONTENT_TYPE, names.CONTENT_JSON.encode()),
+            (names.CE_TIME, datetime.now(UTC).isoformat().encode()),
+            *added,
+        ]
+        topic = mesh.topics.tasks(agent)
+        if not await Reading(mesh).exists(topic):
+            raise SettingsError(f"there is no topic {topic}: is the agent {agent!r} running anywhere? ('aiosv3 up')")
+        record = Outgoing(topic, None, (key or task_id).encode(), value.encode(), headers)
+        return TaskHandle(agent, (await appended(mesh.log, record)).partition, task_id)
+
+
+@app.command()
+def get(
+    handle: Handle,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the result.")] = 0.0,
+    project: Project = None,
+    as_json: Json = False,
+) -> None:
+    """Print a task's result. Exit code 1 if it failed, 3 if it is not finished."""
+    found = asyncio.run(_get(settings_of(project), TaskHandle.parse(handle), wait))
+    if found is None:
+        if as_json:
+            echo_json({"task": handle, "outcome": None})
+        else:
+            typer.echo(f"{handle} is not finished", err=True)
+        raise typer.Exit(_UNFINISHED)
+    if as_json:
+        echo_json(found)
+    elif found["outcome"] == Outcome.OK.value:
+        typer.echo(json.dumps(found["output"], ensure_ascii=False, indent=2, default=str))
+    else:
+        error = found["error"] or {}
+        typer.echo(f"{found['outcome']}: {error.get('type', '')}: {error.get('message', '')}", err=True)
+    if found["outcome"] != Outcome.OK.value:
+        raise typer.Exit(1)
+
+
+async def _get(settings: Settings, handle: TaskHandle, wait: float) -> dict[str, Any] | None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    async with open_mesh(settings, "aiosv3-cli") as mesh:
+        reading = Reading(mesh)
+        topic = mesh.topics.results(handle.agent)
+        position = 0
+        while True:
+            position, found = await reading.find(topic, handle.partition, handle.task_id, position)
+            if found is not None:
+                result = await reading.decoded(found)
+                output = result.pop("content", None)
+                return {**result, "output": output, "task": str(handle)}
+            if loop.time() >= deadline:
+                return None
+            await asyncio.sleep(_POLL_S)
+
+
+@app.command()
+def cancel(handle: Handle, project: Project = None) -> None:
+    """Cancel a task; it may even come before the task. Calls that are already routed may still be made."""
+    asyncio.run(_cancel(settings_of(project), TaskHandle.parse(handle)))
+    typer.echo(f"{handle}: cancel sent")
+
+
+async def _cancel(settings: Settings, handle: TaskHandle) -> None:
+    async with open_mesh(settings, "aiosv3-cli") as mesh:
+        record = JournalRecord(handle.task_id, -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)
+        topic = mesh.topics.journal(handle.agent)
+        await appended(mesh.log, journal_outgoing(mesh.codec, topic, handle.partition, record, b"aiosv3/cli"))

@@ -1,0 +1,38 @@
+"""``aiosv3 worker …``: one foreground process each."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from aiosv3.app.commands.options import Project, log_to_stderr, settings_of
+from aiosv3.app.workers import run_agent, run_pool, run_router
+
+app = typer.Typer(
+    help="Run one worker in the foreground. Start as many as you like; kill them as you like.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="Its name in the project.")]
+
+
+@app.command()
+def agent(name: Name, project: Project = None) -> None:
+    """Run the tasks of an agent."""
+    log_to_stderr()
+    asyncio.run(run_agent(settings_of(project), name))
+
+
+@app.command()
+def router(project: Project = None) -> None:
+    """Route model requests to pools."""
+    log_to_stderr()
+    asyncio.run(run_router(settings_of(project)))
+
+
+@app.command()
+def pool(name: Name, project: Project = None) -> None:
+    """Call the models of a pool."""
+    log_to_stderr()
+    asyncio.run(run_pool(settings_of(project), name))

@@ -1,0 +1,60 @@
+"""Which topics exist, with which settings (protocol section 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiosv3.app.settings import Settings
+from aiosv3.schemas.topics import Topics
+from aiosv3.streams.kafka import TopicSpec
+
+_DAY_MS: Final = 24 * 3600 * 1000
+_WEEK: Final = {"retention.ms": str(7 * _DAY_MS)}
+_OWN_LOG: Final = {"retention.ms": str(30 * _DAY_MS)}
+"""Own logs are kept longer than their inputs and than the longest deadline (rule 11)."""
+
+
+def _spec(settings: Settings, name: str, config: Mapping[str, str]) -> TopicSpec:
+    return TopicSpec(name, settings.kafka.partitions, "delete", config)
+
+
+def base_topics(settings: Settings, topics: Topics) -> list[TopicSpec]:
+    """Topics that every mesh has."""
+    compacted = [TopicSpec(name, 1, "compact") for name in (topics.pools(), topics.agents())]
+    return [
+        _spec(settings, topics.prompts(), _WEEK),
+        _spec(settings, topics.decisions(), _OWN_LOG),
+        _spec(settings, topics.dead_letters(), _OWN_LOG),
+        *compacted,
+    ]
+
+
+def agent_topics(settings: Settings, topics: Topics, agent: str) -> list[TopicSpec]:
+    """Tasks, journal and results of an agent: the same partition count, fixed for life."""
+    return [
+        *base_topics(settings, topics),
+        _spec(settings, topics.tasks(agent), _WEEK),
+        # No time retention: the owner deletes below the base of an old commit (rule 11).
+        TopicSpec(topics.journal(agent), settings.kafka.partitions, "keep"),
+        _spec(settings, topics.results(agent), _OWN_LOG),
+    ]
+
+
+def pool_topics(settings: Settings, topics: Topics, pool: str) -> list[TopicSpec]:
+    """Requests and answers of a pool."""
+    return [
+        *base_topics(settings, topics),
+        _spec(settings, topics.pool_prompts(pool), _WEEK),
+        _spec(settings, topics.completions(pool), _OWN_LOG),
+    ]
+
+
+def mesh_topics(topics: Topics) -> dict[str, str]:
+    """Topic -> record name, for the registry."""
+    return {
+        topics.prompts(): "aiosv3.ModelRequest",
+        topics.decisions(): "aiosv3.Decision",
+        topics.pools(): "aiosv3.PoolStatus",
+        topics.agents(): "aiosv3.AgentCard",
+    }

@@ -1,0 +1,246 @@
+"""One foreground process each: an agent, a router, a model worker. Safe to kill -9 and to start many times."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults
+from aiosv3.app.projects import api_key, find_pools, load_agents, mesh_secret, pool_of
+from aiosv3.app.settings import Settings, SettingsError
+from aiosv3.app.topology import agent_topics, mesh_topics, pool_topics
+from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.envelope import AgentSchemas
+from aiosv3.schemas.store import SchemaStore
+from aiosv3.schemas.topics import Topics
+from aiosv3.streams.commit import Commit
+from aiosv3.streams.effector import Effector, EffectorTenure
+from aiosv3.streams.kafka import Connection, KafkaLog, KafkaMember, MemberSettings, TopicSpec, ensure_topics
+from aiosv3.streams.log import Committed
+from aiosv3.streams.metrics import MetricsCatalogue
+from aiosv3.streams.processor import OpenTenure, Processor
+from aiosv3.streams.tenure import Wiring
+
+_LOG: Final = logging.getLogger(__name__)
+_DRAIN_S: Final = 10.0
+_ROUTER_LIMIT: Final = 5_000
+_USUAL_URLS: Final = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+
+
+def clock() -> int:
+    """Wall clock in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """What every worker of a process shares."""
+
+    settings: Settings
+    connection: Connection
+    topics: Topics
+    log: KafkaLog
+    store: SchemaStore
+    codec: Codec
+    metrics: MetricsCatalogue
+
+
+def connect(settings: Settings, client: str) -> Connection:
+    """How to reach the broker of these settings. Raises :class:`SettingsError` when none is named and none is up."""
+    if not settings.kafka.bootstrap:
+        raise SettingsError(
+            "no broker: start the local stack with 'aiosv3 up', or set [kafka] bootstrap in aiosv3.toml"
+        )
+    return Connection(settings.kafka.bootstrap, client_id=client, security=settings.kafka.properties)
+
+
+def open_store(settings: Settings) -> SchemaStore:
+    """The schema store: the project's lock file, and the registry if one is configured."""
+    registry = None
+    given = settings.registry
+    if given.url:
+        from aiosv3.schemas.registry import RegistryAccess, RegistryClient
+
+        access = RegistryAccess(
+            username=given.username or None,
+            password=given.password.get_secret_value() or None,
+            token=given.token.get_secret_value() or None,
+            ca=Path(given.ca) if given.ca else None,
+        )
+        registry = RegistryClient(given.url, access)
+    return SchemaStore(settings.state_folder / "schemas.lock.json", registry)
+
+
+@asynccontextmanager
+async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
+    """Connects; closes the log at the end."""
+    connection = connect(settings, client)
+    topics = Topics(settings.kafka.prefix)
+    log = KafkaLog(connection)
+    await log.start()
+    store = open_store(settings)
+    try:
+        yield Mesh(settings, connection, topics, log, store, Codec(store), MetricsCatalogue())
+    finally:
+        await log.close()
+
+
+async def serve(mesh: Mesh, processor: Processor, beside: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
+    """Runs a processor until SIGTERM or SIGINT, then drains. An unexpected error ends the process: the log has it all."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    broken: list[dict[str, Any]] = []
+
+    def unexpected(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        _LOG.critical("unexpected: %s", context.get("message"), exc_info=context.get("exception"))
+        broken.append(context)
+        stop.set()
+
+    loop.set_exception_handler(unexpected)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await processor.start()
+    helpers = [asyncio.ensure_future(helper()) for helper in beside]
+    await stop.wait()
+    await processor.drain(0.0 if broken else _DRAIN_S)
+    for helper in helpers:
+        helper.cancel()
+    if broken:
+        raise SystemExit(70)
+
+
+def _wiring(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None = None) -> Wiring:
+    group = f"{mesh.topics.prefix}{name}"
+    member = KafkaMember(
+        mesh.connection,
+        group,
+        inputs,
+        journal,
+        settings=MemberSettings(session_ms=mesh.settings.kafka.session_ms),
+    )
+    return Wiring(group, inputs, own, journal, mesh.log, member, clock, mesh.metrics.processor(name))
+
+
+async def _ensure(mesh: Mesh, specs: Sequence[TopicSpec]) -> None:
+    await ensure_topics(mesh.connection, specs)
+
+
+async def register_all(mesh: Mesh) -> None:
+    """Makes our own schemas known to the registry, so that every Kafka UI decodes every topic."""
+    for topic, name in mesh_topics(mesh.topics).items():
+        await mesh.store.register(mesh.topics.subject(topic), mesh.store.released_schema(name))
+
+
+async def run_agent(settings: Settings, name: str) -> None:
+    """The agent worker of ``name``."""
+    agents = load_agents(settings)
+    if name not in agents:
+        known = ", ".join(sorted(agents)) or 'none: list them in aiosv3.toml, agents = ["module:function"]'
+        raise SettingsError(f"there is no agent {name!r} in this project; there is {known}")
+    async with open_mesh(settings, f"aiosv3-agent-{name}") as mesh:
+        await serve(mesh, await agent_processor(mesh, agents[name]))
+
+
+async def agent_processor(mesh: Mesh, agent: Agent[Any, Any]) -> Processor:
+    """The processor of an agent, its topics and schemas ready."""
+    settings, topics = mesh.settings, mesh.topics
+    await _ensure(mesh, agent_topics(settings, topics, agent.name))
+    schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, topics)
+    await schemas.register(mesh.store)
+    await mesh.store.register(
+        topics.subject(topics.journal(agent.name)), mesh.store.released_schema("aiosv3.JournalRecord")
+    )
+    setup = AgentSetup(
+        agent=agent,
+        schemas=schemas,
+        codec=mesh.codec,
+        store=mesh.store,
+        topics=topics,
+        secret=mesh_secret(settings),
+        defaults=Defaults(settings.mesh.tenant, settings.mesh.clearance),
+    )
+    name = agent.name
+    wiring = _wiring(mesh, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
+
+    def open_tenure(partition: int, committed: Committed | None, start: Commit) -> AgentTenure:
+        return AgentTenure(wiring, partition, committed, start, setup=setup)
+
+    return Processor(wiring, open_tenure)
+
+
+def _effectors(wiring: Wiring, effector: Effector, limit: int, dead_letters: str) -> OpenTenure:
+    def open_tenure(partition: int, committed: Committed | None, start: Commit) -> EffectorTenure:
+        return EffectorTenure(
+            wiring, partition, committed, start, effector=effector, limit=limit, dead_letters=dead_letters
+        )
+
+    return open_tenure
+
+
+async def run_router(settings: Settings) -> None:
+    """The router."""
+    from aiosv3.router.pools import PoolTable
+    from aiosv3.router.router import Router
+    from aiosv3.router.status import follow, read_statuses
+
+    async with open_mesh(settings, "aiosv3-router") as mesh:
+        pools = [pool_of(name, pool) for name, pool in find_pools(settings).items()]
+        await _ensure(mesh, [t for pool in pools for t in pool_topics(settings, mesh.topics, pool.name)])
+        table = PoolTable()
+        await read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0)
+        router = Router(mesh.topics, mesh.codec, pools, table, clock)
+        wiring = _wiring(mesh, "router", mesh.topics.prompts(), mesh.topics.decisions())
+        processor = Processor(wiring, _effectors(wiring, router, _ROUTER_LIMIT, mesh.topics.dead_letters()))
+        await serve(mesh, processor, [lambda: follow(mesh.log, mesh.codec, mesh.topics, table)])
+
+
+async def run_pool(settings: Settings, name: str) -> None:
+    """A model worker of pool ``name``."""
+    from aiosv3.router.endpoints import Place, open_endpoint
+    from aiosv3.router.status import publish, status_of
+    from aiosv3.router.worker import ModelWorker, WorkerPolicy
+
+    pools = find_pools(settings)
+    if name not in pools:
+        raise SettingsError(f"there is no pool {name!r}; there is {', '.join(sorted(pools))}")
+    given = pools[name]
+    async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
+        await _ensure(mesh, pool_topics(settings, mesh.topics, name))
+        url = given.base_url or _USUAL_URLS.get(given.kind)
+        endpoint = open_endpoint(given.kind, Place(url, api_key(given), in_flight=given.concurrency))
+        worker = ModelWorker(
+            pool_of(name, given),
+            endpoint,
+            mesh.topics,
+            mesh.store,
+            mesh.codec,
+            clock,
+            WorkerPolicy(timeout=given.timeout),
+        )
+        wiring = _wiring(mesh, f"pool.{name}", mesh.topics.pool_prompts(name), mesh.topics.completions(name))
+        processor = Processor(wiring, _effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
+        replica = f"{socket.gethostname()}-{os.getpid()}"
+        try:
+            await serve(
+                mesh,
+                processor,
+                [
+                    lambda: publish(
+                        mesh.log,
+                        mesh.codec,
+                        mesh.topics,
+                        lambda: status_of(worker, replica, given.concurrency, clock()),
+                    )
+                ],
+            )
+        finally:
+            await endpoint.aclose()

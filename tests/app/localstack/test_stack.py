@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aiosv3.app.localstack.distribution import KafkaDistribution
+from aiosv3.app.localstack.errors import LocalStackError
+from aiosv3.app.localstack.kafka import kafka_answers
+from aiosv3.app.localstack.specs import ProcessSpec
+from aiosv3.app.localstack.stack import Stack
+from aiosv3.app.localstack.status import Phase, StackStatus
+
+pytestmark = [pytest.mark.kafka, pytest.mark.process]
+
+
+@pytest.fixture
+def stack(tmp_path: Path, kafka_distribution: KafkaDistribution) -> Iterator[Stack]:
+    stack = Stack(tmp_path / "state", distribution=kafka_distribution)
+    yield stack
+    stack.down()
+
+
+def _wait(stack: Stack, done: Callable[[StackStatus], bool]) -> StackStatus:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        status = stack.status()
+        if status is not None and done(status):
+            return status
+    raise AssertionError(f"not reached: {stack.status()}")
+
+
+def _agent(folder: Path, code: str = "import signal; signal.pause()") -> ProcessSpec:
+    return ProcessSpec("agent", (sys.executable, "-c", code), folder / "agent.log")
+
+
+def test_up_crash_lost_supervisor_down(stack: Stack, tmp_path: Path) -> None:
+    assert stack.status() is None
+    assert not stack.down()
+    addresses = stack.prepare()
+    status = stack.up([_agent(tmp_path)], detach=True)
+    assert status.phase is Phase.READY
+    assert dict(status.addresses) == addresses.to_json()
+    assert kafka_answers(addresses.kafka)
+    schema = {"schema": '{"type": "record", "name": "A", "fields": []}'}
+    assert httpx.post(addresses.registry + "/subjects/a/versions", json=schema, trust_env=False).json()["id"] == 1
+    assert stack.up(detach=True).supervisor == status.supervisor
+
+    broker = status.processes[0]
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGKILL)
+    again = _wait(stack, lambda now: now.processes[0].restarts == 1 and now.processes[0].state == "running")
+    assert kafka_answers(addresses.kafka)
+    assert again.phase is Phase.READY
+
+    assert status.supervisor is not None
+    os.kill(status.supervisor.pid, signal.SIGKILL)
+    lost = _wait(stack, lambda now: now.phase is Phase.LOST)
+    orphans = [one.process for one in lost.processes]
+    assert None not in orphans
+    fresh = stack.up([_agent(tmp_path)], detach=True)
+    assert dict(fresh.addresses) == addresses.to_json()
+    assert not set(orphans) & {one.process for one in fresh.processes}
+    assert httpx.get(addresses.registry + "/subjects", trust_env=False).json() == ["a"]
+
+    assert stack.down()
+    assert not stack.down()
+    stopped = stack.status()
+    assert stopped is not None
+    assert (stopped.phase, [one.pid for one in stopped.processes]) == (Phase.STOPPED, [None] * 3)
+    assert not kafka_answers(addresses.kafka)
+
+
+def test_a_part_that_does_not_start_is_named_and_nothing_stays(stack: Stack, tmp_path: Path) -> None:
+    broken = ProcessSpec("agent", (str(tmp_path / "missing"),), tmp_path / "agent.log")
+    with pytest.raises(LocalStackError, match="agent cannot be started"):
+        stack.up([broken], detach=True)
+    status = _wait(stack, lambda now: all(one.pid is None for one in now.processes))
+    assert status.phase is Phase.FAILED
+
+
+def test_in_the_foreground_a_signal_stops_it(stack: Stack, tmp_path: Path) -> None:
+    seen: list[Phase] = []
+
+    def ready(status: StackStatus) -> None:
+        seen.append(status.phase)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    last = stack.up([_agent(tmp_path)], detach=False, on_ready=ready)
+    assert seen == [Phase.READY]
+    assert last.phase is Phase.STOPPED
+    assert all(one.pid is None for one in last.processes)

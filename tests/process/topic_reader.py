@@ -1,0 +1,86 @@
+"""Reads whole topics the way an outsider would: a plain confluent-kafka consumer and our codec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.store import SchemaStore
+
+
+@dataclass
+class TopicReader:
+    """``lock``: the project's schema lock, so that agents' results decode."""
+
+    bootstrap: str
+    lock: Path
+
+    def codec(self) -> Codec:
+        """A codec that knows what the project registered until now."""
+        return Codec(SchemaStore(self.lock if self.lock.exists() else None))
+
+    def messages(self, topic: str) -> list[Message]:
+        """All records of a topic, partition by partition."""
+        return [message for partition in self._partitions(topic) for message in self.partition(topic, partition)]
+
+    def _partitions(self, topic: str) -> list[int]:
+        consumer = self._consumer()
+        try:
+            return sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Consumer:
+        return Consumer({"bootstrap.servers": self.bootstrap, "group.id": "reader", "enable.auto.commit": False})
+
+    def partition(self, topic: str, partition: int) -> Iterator[Message]:
+        """The records of one partition, up to its end now."""
+        consumer = self._consumer()
+        try:
+            place = TopicPartition(topic, partition)
+            low, high = consumer.get_watermark_offsets(place, timeout=10)
+            consumer.assign([TopicPartition(topic, partition, low)])
+            position = low
+            while position < high:
+                for message in consumer.consume(1_000, timeout=1):
+                    assert message.error() is None, message.error()
+                    position = (message.offset() or 0) + 1
+                    yield message
+        finally:
+            consumer.close()
+
+    def count(self, topic: str) -> int:
+        """How many records a topic holds now (no compaction, no deletion)."""
+        consumer = self._consumer()
+        try:
+            parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            bounds = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in parts]
+            return sum(high - low for low, high in bounds)
+        finally:
+            consumer.close()
+
+
+def header(message: Message, name: str) -> str | None:
+    """A header as text."""
+    for key, value in message.headers() or []:
+        if key == name and isinstance(value, bytes):
+            return value.decode()
+    return None
+
+
+def plain_producer(bootstrap: str) -> Producer:
+    """An ordinary producer, with the partitioner of Java's clients."""
+    return Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+
+
+def first_by_id(rows: list[tuple[str, Any]]) -> dict[str, list[Any]]:
+    """Id -> everything said under it, in order."""
+    found: dict[str, list[Any]] = {}
+    for name, value in rows:
+        found.setdefault(name, []).append(value)
+    return found

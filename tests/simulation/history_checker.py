@@ -1,0 +1,144 @@
+"""The invariants of protocol section 10, read off the topics after a simulation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from aiosv3.agents.admission import Defaults, admitted, grant_of, identify
+from aiosv3.agents.task import JournalEntry, TaskRun
+from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
+from aiosv3.streams.log import Record
+from simulated_mesh import AGENTS, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
+
+
+class Checker:
+    """Collects violations as ``(invariant, words)``."""
+
+    def __init__(self, mesh: SimulatedMesh) -> None:
+        self.mesh = mesh
+        self.violations: list[tuple[str, str]] = []
+
+    def bad(self, invariant: str, words: str) -> None:
+        self.violations.append((invariant, words))
+
+    def check(self) -> list[tuple[str, str]]:
+        for name in AGENTS:
+            self._agent(name)
+        self._calls()
+        self._order()
+        return self.violations
+
+    # -- one agent ------------------------------------------------------------------------------------------------
+
+    def results(self, name: str) -> dict[str, list[Any]]:
+        """Task id -> its results, in log order."""
+        found: dict[str, list[Any]] = defaultdict(list)
+        for partition in range(PARTITIONS):
+            for record in self.mesh.sim.broker.records(self.mesh.topics.results(name), partition):
+                if record.value is not None:
+                    result = self.mesh.schemas[name].decode_result(self.mesh.codec, record.value)
+                    found[result.task_id].append(result)
+        return found
+
+    def _agent(self, name: str) -> None:
+        results = self.results(name)
+        tasks = self._tasks(name)
+        journals = self._journals(name)
+        for task_id, record in tasks.items():
+            copies = results.get(task_id, [])
+            if not copies:
+                self.bad("lost", f"{name} {task_id} has no result")
+                continue
+            self._one_result(task_id, copies)
+            self._replay(name, task_id, record, journals.get(task_id, []), copies[0])
+            self._cancelled(task_id, copies[0])
+        for task_id, entries in journals.items():
+            self._one_answer(task_id, entries)
+
+    def _tasks(self, name: str) -> dict[str, Record]:
+        tasks: dict[str, Record] = {}
+        for partition in range(PARTITIONS):
+            for record in self.mesh.sim.broker.records(self.mesh.topics.tasks(name), partition):
+                tasks.setdefault(identify(record, name).id, record)
+        return tasks
+
+    def _journals(self, name: str) -> dict[str, list[JournalEntry]]:
+        journals: dict[str, list[JournalEntry]] = defaultdict(list)
+        for partition in range(PARTITIONS):
+            for record in self.mesh.sim.broker.records(self.mesh.topics.journal(name), partition):
+                if record.value is not None:
+                    entry = self.mesh.codec.decode_as(JournalRecord, record.value)
+                    journals[entry.task_id].append(JournalEntry(record.offset, record.timestamp, entry))
+        return journals
+
+    def _one_result(self, task_id: str, copies: list[Any]) -> None:
+        seen = {(copy.outcome, str(copy.content), str(copy.error)) for copy in copies}
+        if len(seen) > 1:
+            self.bad("two_results", f"{task_id}: {sorted(map(str, seen))}")
+
+    def _replay(self, name: str, task_id: str, record: Record, journal: list[JournalEntry], result: Any) -> None:
+        """J: the journal up to the record that finished it gives the same result again."""
+        agent = AGENTS[name]
+        identity = identify(record, name)
+        value = self.mesh.schemas[name].parse_json_task(record.value or b"")
+        run = TaskRun(agent, admitted(record, identity, grant_of(record, identity, agent, Defaults()), value), SECRET)
+        entries = [entry for entry in journal if entry.offset <= result.journal_offset]
+        if not (entries and entries[0].record.kind is JournalKind.CANCEL):
+            run.start()
+        for entry in entries:
+            run.feed(entry)
+        if run.stuck is not None:
+            self.bad("divergence", f"{task_id}: {run.stuck}")
+        elif run.finish is None or run.finish.outcome is not result.outcome:
+            self.bad("replay", f"{task_id}: replay gives {run.finish}, the log says {result}")
+        elif run.finish.value is not None and run.finish.value != result.content:
+            self.bad("replay", f"{task_id}: replay gives {run.finish.value}, the log says {result.content}")
+        run.close()
+
+    def _cancelled(self, task_id: str, result: Any) -> None:
+        if self.mesh.cancelled.get(task_id) and result.outcome is not Outcome.CANCELLED:
+            self.bad("cancel", f"{task_id} was cancelled before it arrived, yet it ended {result.outcome}")
+
+    def _one_answer(self, task_id: str, entries: list[JournalEntry]) -> None:
+        answers: dict[str, set[str]] = defaultdict(set)
+        for entry in entries:
+            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id is not None:
+                answers[entry.record.step_id].add(f"{entry.record.outcome} {entry.record.content}")
+        for step, values in answers.items():
+            if len(values) > 1:
+                self.bad("two_answers", f"{task_id}/{step}: {sorted(values)}")
+
+    # -- the rest -------------------------------------------------------------------------------------------------
+
+    def _calls(self) -> None:
+        for call in self.mesh.calls:
+            if call.answered_before:
+                self.bad("call_again", f"{call.process} called for {call.key} at {call.time:.3f}, answered before")
+
+    def completions(self) -> list[Completion]:
+        """Every completion of every pool."""
+        return [
+            self.mesh.codec.decode_as(Completion, record.value)
+            for pool in POOLS
+            for partition in range(PARTITIONS)
+            for record in self.mesh.sim.broker.records(self.mesh.topics.completions(pool), partition)
+            if record.value is not None
+        ]
+
+    def _order(self) -> None:
+        """O: starts of a key stand in the journal in task order; results too where the order is serial."""
+        for name in AGENTS:
+            first: dict[str, int] = {}
+            for entries in self._journals(name).values():
+                for entry in entries:
+                    if entry.record.kind is JournalKind.STARTED:
+                        first.setdefault(entry.record.task_id, entry.offset)
+            by_key: dict[str, list[Planned]] = defaultdict(list)
+            for planned in self.mesh.plan:
+                if planned.agent == name and planned.id in first:
+                    by_key[planned.key].append(planned)
+            for key, planned_tasks in by_key.items():
+                starts = [first[planned.id] for planned in sorted(planned_tasks, key=lambda p: p.offset)]
+                if starts != sorted(starts):
+                    self.bad("order", f"{name}: tasks of key {key} started in the order {starts}")
