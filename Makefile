@@ -9,7 +9,7 @@ PY ?= python3
 VENV ?= .venv
 # Test processes side by side; tests that share a broker stay together by their xdist group.
 JOBS ?= 2
-SEEDS ?= 200
+SEEDS ?= 0:200
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -48,8 +48,8 @@ up: $(LOCAL) ## the embedded stack and the workers, in the background
 down: $(LOCAL) ## stops what `up` started
 	$(BIN)/aiosv3 down
 
-simulate: $(DEV) ## the production classes under SEEDS random schedules of crashes (SEEDS=200)
-	$(BIN)/python -m pytest -n $(JOBS) tests/simulation --seeds $(SEEDS)
+simulate: $(DEV) ## the production classes under random schedules of crashes, by seed (SEEDS=0:200)
+	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS)
 
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo "installing the development environment into $(VENV) (the first time: some 400 MB of downloads)"

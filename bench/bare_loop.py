@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import sys
 import time
+from functools import partial
+from typing import Any
 
 import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -67,7 +69,7 @@ def main() -> None:
     consumer.assign([TopicPartition(SOURCE, 0, 0)])
     base, done, finished, last_commit = 0, set(), 0, time.monotonic()
 
-    def acked(offset: int) -> None:
+    def acked(offset: int, _error: object, _message: object) -> None:
         nonlocal base, finished
         finished += 1
         done.add(offset)
@@ -84,7 +86,7 @@ def main() -> None:
             headers, offset = message.headers(), message.offset()
             source = io.BytesIO(message.value())
             source.seek(5)
-            task = fastavro.schemaless_reader(source, TASK, None)
+            task: Any = fastavro.schemaless_reader(source, TASK, None)
             ticket = task["content"]
             out = io.BytesIO(b"\0\0\0\0\7")
             out.seek(5)
@@ -93,9 +95,8 @@ def main() -> None:
             fastavro.schemaless_writer(out, RESULT, result)
             while True:
                 try:
-                    producer.produce(
-                        SINK, out.getvalue(), message.key(), 0, headers=headers, on_delivery=lambda e, m, o=offset: acked(o)
-                    )
+                    report = partial(acked, offset)
+                    producer.produce(SINK, out.getvalue(), message.key(), 0, headers=headers, on_delivery=report)
                     break
                 except BufferError:
                     producer.poll(0.01)

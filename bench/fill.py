@@ -21,7 +21,8 @@ from aiosv3.streams.kafka import ensure_topics
 async def fill(bootstrap: str, prefix: str, count: int) -> None:
     """``count`` tasks on partition 0 of ``tasks.noop``."""
     settings = Settings(
-        kafka=KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=1), state=Path(mkdtemp(prefix="aiosv3-bench-"))
+        kafka=KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=1),
+        state=Path(mkdtemp(prefix="aiosv3-bench-")),
     )
     async with open_mesh(settings, "fill") as mesh:
         await ensure_topics(mesh.connection, agent_topics(settings, mesh.topics, "noop"))
@@ -30,8 +31,9 @@ async def fill(bootstrap: str, prefix: str, count: int) -> None:
         producer = Producer({"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 1_000_000, "linger.ms": 5})
         for number in range(count):
             task_id = f"task-{number}"
-            ticket = Ticket(id=task_id, customer=f"c{number % 100}", text="the card was charged twice", priority=2, amount=9.5)
-            headers = [
+            customer, text = f"c{number % 100}", "the card was charged twice"
+            ticket = Ticket(id=task_id, customer=customer, text=text, priority=2, amount=9.5)
+            headers: list[tuple[str, str | bytes | None]] = [
                 ("ce_id", task_id.encode()),
                 ("ce_source", b"bench"),
                 ("ce_type", b"aiosv3.task"),

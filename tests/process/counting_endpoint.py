@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Arrival:
-    """One request: wall-clock milliseconds of its arrival, and of its answer (None: never answered)."""
+    """One request: wall-clock milliseconds of its arrival; the clock's seconds around its answer (None: never)."""
 
     at: int
-    answered: int | None = None
+    at_s: float
+    answered_s: float | None = None
 
 
 @dataclass
@@ -58,18 +59,18 @@ class CountingEndpoint:
         if lines[0].startswith("GET"):
             self._send(writer, b'{"data":[{"id":"counted"}]}', b"application/json")
             return True
-        arrival = Arrival(_now())
+        arrival = Arrival(_now(), time.perf_counter())
         key = headers.get("idempotency-key", "")
         self.calls[key].append(arrival)
         await asyncio.sleep(self.delay)
         self._send(writer, self._answer(key, json.loads(body)), b"text/event-stream")
         await writer.drain()
-        arrival.answered = _now()
+        arrival.answered_s = time.perf_counter()
         return True
 
     def _answer(self, key: str, request: dict[str, object]) -> bytes:
         words = f"answer {len(self.calls[key])} to {key}"
-        chunks = [
+        chunks: list[dict[str, object]] = [
             {"choices": [{"index": 0, "delta": {"role": "assistant", "content": words}, "finish_reason": None}]},
             {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
             {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}},

@@ -39,3 +39,9 @@ async def queue(ctx: Context, work: Work) -> Done:
     drawn = await ctx.run(lambda: random.randrange(10**9), output_type=int)
     answer = await ctx.generate(f"queued {work.number}")
     return Done(number=work.number, drawn=drawn, answer=answer, again=0)
+
+
+@agent
+async def plain(_ctx: Context, work: Work) -> Work:
+    """No step at all."""
+    return work

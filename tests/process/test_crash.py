@@ -1,23 +1,20 @@
-"""500 tasks × 3 steps on real Kafka with real processes, killed, stopped and continued at random points."""
+"""500 tasks of 3 steps on real Kafka with real processes, killed, stopped and continued at random points."""
 
 from __future__ import annotations
 
-import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from counting_endpoint import CountingEndpoint
-from topic_reader import TopicReader, first_by_id, header, plain_producer
+from crash_run import Run
+from topic_reader import header
 from worker_processes import WorkerProcesses
 
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
-from aiosv3.streams.answers import journal_outgoing
-from aiosv3.streams.partitioner import murmur2_partition
 
 pytestmark = [pytest.mark.kafka, pytest.mark.process, pytest.mark.timeout(420)]
 
@@ -40,59 +37,6 @@ def mesh(tmp_path: Path, kafka: str, topic_prefix: str) -> Iterator[WorkerProces
     processes.start("router-1", "router")
     yield processes
     processes.close()
-
-
-class Run:
-    """One run: produces, waits on conditions, reads."""
-
-    def __init__(self, mesh: WorkerProcesses) -> None:
-        self.mesh = mesh
-        self.reader = TopicReader(mesh.bootstrap, mesh.lock)
-        self.producer = plain_producer(mesh.bootstrap)
-        self.sent: dict[str, tuple[str, str, int]] = {}
-
-    def topic(self, name: str) -> str:
-        return self.mesh.prefix + name
-
-    def wait(self, condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-        """Polls until the condition holds; a deadline, never a hope."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} did not happen in {seconds} s\n{self.mesh.logs()}"
-            time.sleep(0.1)
-
-    def send(self, agent: str, task_id: str, key: str, number: int) -> None:
-        self.sent[task_id] = (agent, key, number)
-        headers = [("ce_id", task_id.encode()), ("content-type", b"application/json")]
-        value = json.dumps({"number": number}).encode()
-        self.producer.produce(self.topic(f"tasks.{agent}"), key=key.encode(), value=value, headers=headers)
-        self.producer.poll(0)
-
-    def cancel(self, agent: str, task_id: str, key: str) -> None:
-        record = JournalRecord(task_id, -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)
-        partition = murmur2_partition(key.encode(), PARTITIONS)
-        out = journal_outgoing(self.reader.codec(), self.topic(f"journal.{agent}"), partition, record, b"test")
-        self.producer.produce(
-            out.topic, key=out.key, value=out.value, partition=partition, headers=[(n, v) for n, v in out.headers]
-        )
-        self.producer.flush(10)
-
-    def results(self, agent: str) -> dict[str, list[dict[str, Any]]]:
-        codec = self.reader.codec()
-        rows = [
-            (header(message, "ce_id") or "", codec.decode(message.value() or b"").datum)
-            for message in self.reader.messages(self.topic(f"results.{agent}"))
-        ]
-        return first_by_id(rows)
-
-    def finished(self) -> int:
-        return self.reader.count(self.topic("results.worker")) + self.reader.count(self.topic("results.queue"))
-
-    def ready(self) -> bool:
-        """Every topic that the workers make is there."""
-        consumer = plain_producer(self.mesh.bootstrap)
-        there = set(consumer.list_topics(timeout=10).topics)
-        return {self.topic(n) for n in ("results.worker", "results.queue", "completions.counted", "prompts")} <= there
 
 
 def test_nothing_is_lost_or_done_twice_whatever_is_killed(mesh: WorkerProcesses) -> None:

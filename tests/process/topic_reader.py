@@ -43,7 +43,9 @@ class TopicReader:
         consumer = self._consumer()
         try:
             place = TopicPartition(topic, partition)
-            low, high = consumer.get_watermark_offsets(place, timeout=10)
+            bounds = consumer.get_watermark_offsets(place, timeout=10)
+            assert bounds is not None
+            low, high = bounds
             consumer.assign([TopicPartition(topic, partition, low)])
             position = low
             while position < high:
@@ -60,7 +62,7 @@ class TopicReader:
         try:
             parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
             bounds = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in parts]
-            return sum(high - low for low, high in bounds)
+            return sum(bound[1] - bound[0] for bound in bounds if bound is not None)
         finally:
             consumer.close()
 

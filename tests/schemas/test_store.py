@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,14 +159,14 @@ async def test_a_silent_registry_is_no_obstacle_to_what_it_has_numbered(tmp_path
         await store.register("t-value", ticket(URGENT))
 
 
-async def test_minted_ids_are_not_used_once_there_is_a_registry(tmp_path: Path) -> None:
+async def test_minted_ids_are_used_only_until_the_registry_answers(tmp_path: Path) -> None:
+    """A worker whose log holds values under a minted id starts while the registry is away; then its ids are used."""
     registry = FakeRegistry()
     path = tmp_path / "lock.json"
     minted = await SchemaStore(path).register("t-value", ticket())
     registry.down = True
     store = SchemaStore(path, registry)
-    with pytest.raises(RegistryUnavailable):
-        await store.register("t-value", ticket())
+    assert await store.register("t-value", ticket()) == minted
     registry.down = False
     assert await store.register("t-value", ticket()) == store.subject_id("t-value") == 1
     assert store.schema(minted) == ticket()
@@ -188,3 +190,18 @@ async def test_without_a_registry_records_keep_their_released_id() -> None:
 def test_a_subject_that_nobody_registered() -> None:
     with pytest.raises(UnregisteredSubject):
         SchemaStore().subject_id("t-value")
+
+
+def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
+    """The workers of a project start together and share its lock file."""
+    path = tmp_path / "lock.json"
+    program = (
+        "import asyncio, sys; from pathlib import Path; from aiosv3.schemas.store import SchemaStore; "
+        "schema = {'type': 'record', 'name': sys.argv[2], 'fields': []}; "
+        "asyncio.run(SchemaStore(Path(sys.argv[1])).register(sys.argv[2] + '-value', schema))"
+    )
+    names = [f"T{number}" for number in range(6)]
+    running = [subprocess.Popen([sys.executable, "-c", program, str(path), name]) for name in names]
+    assert [process.wait(60) for process in running] == [0] * len(names)
+    store = SchemaStore(path)
+    assert all(store.subject_id(f"{name}-value") for name in names)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from simulated_mesh import AGENTS, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
+
 from aiosv3.agents.admission import Defaults, admitted, grant_of, identify
 from aiosv3.agents.task import JournalEntry, TaskRun
 from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
 from aiosv3.streams.log import Record
-from simulated_mesh import AGENTS, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 
 
 class Checker:
@@ -104,7 +105,7 @@ class Checker:
         answers: dict[str, set[str]] = defaultdict(set)
         for entry in entries:
             if entry.record.kind is JournalKind.ANSWER and entry.record.step_id is not None:
-                answers[entry.record.step_id].add(f"{entry.record.outcome} {entry.record.content}")
+                answers[entry.record.step_id].add(f"{entry.record.outcome} {entry.record.content!r}")
         for step, values in answers.items():
             if len(values) > 1:
                 self.bad("two_answers", f"{task_id}/{step}: {sorted(values)}")

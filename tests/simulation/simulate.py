@@ -1,7 +1,7 @@
 """Runs the simulation by seed: everything that happens follows from the seed.
 
-    python tests/simulation/simulate.py --seeds 0:2000          # exit code 1 if a seed fails; prints how to replay it
-    python tests/simulation/simulate.py --seed 17 --history     # one seed again, with all that happened
+python tests/simulation/simulate.py --seeds 0:2000          # exit code 1 if a seed fails; prints how to replay it
+python tests/simulation/simulate.py --seed 17 --history     # one seed again, with all that happened
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from history_checker import Checker
@@ -79,7 +79,7 @@ def _plan(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
         sim.network.later(rng.uniform(1, WITHIN - 1), lambda: _again(sim, mesh, rng))
 
 
-def _task(mesh: SimulatedMesh, *task: str) -> object:
+def _task(mesh: SimulatedMesh, *task: str) -> Callable[[], None]:
     return lambda: mesh.produce(*task)
 
 

@@ -6,12 +6,13 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
 from aiosv3.agents import Agent, AgentSetup, AgentTenure, Context, agent
-from aiosv3.router.endpoints.endpoint import Call, Completed
+from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import Overloaded
 from aiosv3.router.pools import Pool, PoolTable
 from aiosv3.router.router import Router
@@ -134,7 +135,7 @@ AGENTS: dict[str, Agent[Any, Any]] = {"root": root, "leaf": leaf, "serial": seri
 
 @dataclass(slots=True)
 class Called:
-    """A call that reached the endpoint. ``answered_before``: its answer was on the log when this worker should know."""
+    """A call that reached the endpoint. ``answered_before``: this worker had to know an answer that is on the log."""
 
     process: str
     key: str
@@ -176,6 +177,10 @@ class ModelOnPaper:
             usage_estimated=False,
         )
 
+    async def probe(self) -> Probed:
+        """Always well."""
+        return Probed((self._pool,), 0)
+
     async def aclose(self) -> None:
         """Nothing is open."""
 
@@ -210,7 +215,9 @@ class SimulatedMesh:
 
     def __post_init__(self) -> None:
         self.codec = Codec(self.store)
-        self.schemas = {name: AgentSchemas(name, a.input_type, a.output_type, self.topics) for name, a in AGENTS.items()}
+        self.schemas = {
+            name: AgentSchemas(name, a.input_type, a.output_type, self.topics) for name, a in AGENTS.items()
+        }
         loop = asyncio.new_event_loop()
         try:
             for schemas in self.schemas.values():
@@ -233,10 +240,10 @@ class SimulatedMesh:
         """Starts every processor as a process of its own, ``replicas`` of each."""
         for number in range(replicas):
             for name in AGENTS:
-                self.sim.spawn(f"agent-{name}-{number}", lambda process, name=name: self._agent(process, name))
+                self.sim.spawn(f"agent-{name}-{number}", partial(self._agent, name))
             self.sim.spawn(f"router-{number}", self._router)
             for pool in POOLS:
-                self.sim.spawn(f"pool-{pool}-{number}", lambda process, pool=pool: self._pool(process, pool))
+                self.sim.spawn(f"pool-{pool}-{number}", partial(self._pool, pool))
 
     def _wiring(self, process: ProcessContext, group: str, inputs: str, own: str, journal: str | None = None) -> Wiring:
         return Wiring(
@@ -255,7 +262,7 @@ class SimulatedMesh:
         await processor.start()
         await asyncio.Event().wait()
 
-    async def _agent(self, process: ProcessContext, name: str) -> None:
+    async def _agent(self, name: str, process: ProcessContext) -> None:
         topics = self.topics
         wiring = self._wiring(process, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
         setup = AgentSetup(AGENTS[name], self.schemas[name], self.codec, self.store, topics, SECRET)
@@ -281,7 +288,7 @@ class SimulatedMesh:
         router = Router(self.topics, self.codec, self.pools(), PoolTable(), process.clock_ms)
         await self._effector(self._wiring(process, "router", self.topics.prompts(), self.topics.decisions()), router)
 
-    async def _pool(self, process: ProcessContext, name: str) -> None:
+    async def _pool(self, name: str, process: ProcessContext) -> None:
         pool = next(pool for pool in self.pools() if pool.name == name)
         endpoint = ModelOnPaper(self, process, name)
         policy = WorkerPolicy(retries=0)
@@ -292,13 +299,12 @@ class SimulatedMesh:
 
     # -- people ---------------------------------------------------------------------------------------------------
 
-    def produce(self, name: str, task_id: str, key: str, program: str) -> Planned:
+    def produce(self, name: str, task_id: str, key: str, program: str) -> None:
         """A plain JSON task event, as an outsider writes it."""
         partition = murmur2_partition(key.encode(), PARTITIONS)
         planned = Planned(task_id, name, key, program, partition)
         planned.offset = self.sim.broker.append(self.task_event(planned)).offset
         self.plan.append(planned)
-        return planned
 
     def task_event(self, planned: Planned) -> Outgoing:
         """The task event of a planned task: the same bytes each time."""
@@ -323,6 +329,7 @@ class SimulatedMesh:
             records = self.sim.broker.records(topic, partition)
             markers = [r.offset for r in records if r.value is None and r.header("ce_source") == process.encode()]
             newest = max(markers, default=-1)
-            if any(r.offset < newest and r.value is not None and r.header("ce_id") == request_id.encode() for r in records):
+            known = (r for r in records if r.offset < newest and r.value is not None)
+            if any(r.header("ce_id") == request_id.encode() for r in known):
                 return True
         return False

@@ -65,6 +65,8 @@ class Wire(Network):
         super().__init__()
         self._loop = loop
         self.holding: list[Held] = []
+        self.batch = 500
+        """The most records that one fetch returns."""
 
     def time(self) -> float:
         return self._loop.time()
@@ -80,6 +82,9 @@ class Wire(Network):
         held = Held(self, lane, way, host)
         self.holding.append(held)
         return held
+
+    def fetch_limit(self) -> int:
+        return self.batch
 
     def to_broker(self, host: Host, lane: Lane, arrive: Arrive) -> None:
         self._carry("to", host, lane, arrive)

@@ -15,7 +15,7 @@ from aiosv3.streams import ownlog as module
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, DataLost, RecordTooLarge
 from aiosv3.streams.log import Outgoing, Record
 from aiosv3.streams.ownlog import GRACE_MS, Entry, Learned, OwnLog, learn_from_headers, provenance
-from aiosv3.streams.testing import MemoryLog
+from aiosv3.streams.testing import MemoryLog, TopicSettings
 
 if TYPE_CHECKING:
     from tests.streams.conftest import Stage
@@ -409,7 +409,7 @@ def test_the_record_of_an_entry_is_read_again(stage: Stage, desk: Desk) -> None:
 
 
 def test_a_record_that_is_not_there_is_an_unknown_append(stage: Stage, desk: Desk) -> None:
-    stage.broker._settings[TOPIC] = stage.broker._settings[TOPIC].__class__(cleanup="compact")
+    stage.broker._settings[TOPIC] = TopicSettings(cleanup="compact")
     for _ in range(2):
         stage.append(Outgoing(TOPIC, 0, b"key", b"", [(CE_ID, b"x"), (CE_SOURCE, b"tasks/0/0")]))
     desk.restore(0, 2)

@@ -145,8 +145,8 @@ def agent(
 ) -> Any:
     """Makes an agent of ``async def f(ctx: Context, value: In) -> Out``.
 
-    ``name``: letters, digits and hyphens; default: the function's name with hyphens. ``clearance``: the least class that
-    its prompts have. ``budget``: US dollars a task tree may spend. ``deadline``: how long a task may take. Raises
+    ``name``: letters, digits and hyphens; default: the function's name with hyphens. ``clearance``: the least class
+    that its prompts have. ``budget``: US dollars a task tree may spend. ``deadline``: how long a task may take. Raises
     :class:`AgentDefinitionError`.
     """
 

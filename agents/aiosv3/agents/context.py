@@ -182,7 +182,8 @@ class Context:
     ) -> asyncio.Future[T]:
         """Runs ``function`` outside the journal (I/O, clocks, randomness), at least once; one value is used.
 
-        Plain functions run in a thread. The value must be JSON for ``output_type``. Raises ToolFailed after ``attempts``.
+        Plain functions run in a thread. The value must be JSON for ``output_type``. Raises ToolFailed after
+        ``attempts``.
         """
         run = self._run
         step_id = run.next_id(name)

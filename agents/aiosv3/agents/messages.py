@@ -144,7 +144,7 @@ class Messages:
         key = record.key if record.key is not None else task.id.encode()
         return Outgoing(self.topics.results(self.agent.name), self.partition, key, value, headers)
 
-    def answer(self, result: ResultEnvelope, source: bytes) -> Outgoing | None:
+    def answer(self, result: ResultEnvelope[Any], source: bytes) -> Outgoing | None:
         """The result as an answer in the asker's journal; None when nobody waits."""
         reply = result.reply
         if reply is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -198,10 +199,8 @@ class TaskRun:
         self._sealed = True
         if self._main is not None and self._loop is not None:
             self._main.cancel()
-            try:
+            with suppress(Livelock):
                 self._loop.run_until_idle(STEPS_LIMIT)
-            except Livelock:
-                pass
         self._close(outcome, failure)
 
     def _close(self, outcome: Outcome, failure: StepFailure | None, value: Any = None) -> None:

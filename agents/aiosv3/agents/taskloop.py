@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context as ContextVars
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple, Unpack
 
 from aiosv3.agents.errors import OutsideStep
 from aiosv3.streams.eventloop import DeterministicLoop
+
+_Ts = TypeVarTuple("_Ts")
 
 STEPS_LIMIT: Final = 100_000
 """Callbacks that a task may run between two journal records before it counts as spinning."""
@@ -30,7 +32,11 @@ class TaskLoop(DeterministicLoop):
         self._on_cancel = on_cancel
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: ContextVars | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: ContextVars | None = None,
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         timer._scheduled = True  # type: ignore[attr-defined] # noqa: SLF001 -- else cancel() does not tell us

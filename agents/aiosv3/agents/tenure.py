@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify
 from aiosv3.agents.agent import Agent, Order
-from aiosv3.agents.local import execute
 from aiosv3.agents.messages import Messages
-from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, Step, TimerStep
-from aiosv3.agents.task import DEADLINE_STEP, Finish, JournalEntry, Task, TaskRun
+from aiosv3.agents.sending import LiveTask, StepSender
+from aiosv3.agents.steps import CallStep
+from aiosv3.agents.task import Finish, JournalEntry, Task, TaskRun
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
@@ -25,9 +25,9 @@ from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge
+from aiosv3.streams.errors import AppendFailed, AppendUnknown
 from aiosv3.streams.log import Appended, Committed, Outgoing, Record
-from aiosv3.streams.ownlog import Entry, Learned, learn_from_headers, provenance
+from aiosv3.streams.ownlog import Entry, Learned, learn_from_headers
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
 
 _LOG: Final = logging.getLogger(__name__)
@@ -53,23 +53,6 @@ class AgentSetup:
     live_limit: int = 10_000
 
 
-@dataclass(slots=True)
-class _Live:
-    """An open task in this worker: queued behind its key, or running."""
-
-    record: Record
-    task: Task
-    run: TaskRun
-    first_journal: int
-    entries: list[JournalEntry] = field(default_factory=list)
-    begun: bool = False
-    announced: bool = False
-    unsent: list[Step] = field(default_factory=list)
-    sending: int = 0
-    ending: bool = False
-    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
-
-
 class AgentTenure(Tenure):
     """Runs the tasks of one partition. Everything that a coroutine learns comes from the journal, in its order."""
 
@@ -78,13 +61,13 @@ class AgentTenure(Tenure):
     ) -> None:
         super().__init__(wiring, partition, committed, start)
         self.setup = setup
-        self.live: dict[str, _Live] = {}
+        self.live: dict[str, LiveTask] = {}
         self._buffer: dict[str, list[JournalEntry]] = {}
-        self._lanes: dict[str, deque[_Live]] = {}
+        self._lanes: dict[str, deque[LiveTask]] = {}
         self._journal_next = max(0, start.journal)
-        self._local: set[asyncio.Task[None]] = set()
+        self._answers: set[asyncio.Task[None]] = set()
         self._graveyard = Graveyard(wiring, setup.topics.dead_letters())
-        self._messages = Messages(setup.agent, setup.schemas, setup.codec, setup.topics, partition, self.epoch)
+        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent)
 
     # -- what the base asks ---------------------------------------------------------------------------------------
 
@@ -101,34 +84,30 @@ class AgentTenure(Tenure):
     def may_commit(self) -> bool:
         return self.marker_seen and super().may_commit()
 
+    def _make_messages(self) -> Messages:
+        setup = self.setup
+        return Messages(setup.agent, setup.schemas, setup.codec, setup.topics, self.partition, self.epoch)
+
     def restored(self) -> None:
-        self._messages = Messages(
-            self.setup.agent,
-            self.setup.schemas,
-            self.setup.codec,
-            self.setup.topics,
-            self.partition,
-            self.epoch,
-        )
+        self._sender.messages = self._make_messages()
         for task_id in self._buffer.keys() & self.own.memory.keys():
             del self._buffer[task_id]
 
     def idle(self) -> bool:
         """Open tasks need no waiting for: their journal is the state. Only calls of ``run`` would be made again."""
-        return not self._local and not any(live.ending for live in self.live.values())
+        return not self._sender.busy and not self._answers and not any(live.ending for live in self.live.values())
 
     def halt(self) -> None:
-        for task in self._local:
+        self._sender.stop()
+        for task in self._answers:
             task.cancel()
         for live in self.live.values():
             self._forget(live)
         self.live.clear()
         self._buffer.clear()
 
-    def _forget(self, live: _Live) -> None:
-        for timer in live.timers.values():
-            timer.cancel()
-        live.timers.clear()
+    def _forget(self, live: LiveTask) -> None:
+        live.disarm()
         live.run.close()
 
     def journal_floor(self, stored: Sequence[int]) -> int:
@@ -179,7 +158,7 @@ class AgentTenure(Tenure):
     def _closed(self, record: JournalRecord) -> bool:
         if record.task_id in self.own.memory:
             return True
-        return 0 <= record.task_offset and self.offsets.finished(record.task_offset)
+        return record.task_offset >= 0 and self.offsets.finished(record.task_offset)
 
     def _keep(self, entry: JournalEntry) -> None:
         """For a task that is not admitted yet: its journal comes first at a restore, a cancel may come early."""
@@ -229,8 +208,8 @@ class AgentTenure(Tenure):
     async def _reach(self, record: Record, identity: Identity) -> None:
         if not await self.own.reach(identity.first_sent) and identity.id not in self.own.memory:
             raise StaleTask(
-                f"task {identity.id} says that it was first sent before the oldest record of {self.own.topic}: whether it "
-                "was done cannot be known, so it is not done again"
+                f"task {identity.id} says that it was first sent before the oldest record of {self.own.topic}: "
+                "whether it was done cannot be known, so it is not done again"
             )
 
     def _received(self, record: Record) -> None:
@@ -255,7 +234,7 @@ class AgentTenure(Tenure):
         entries = self._buffer.pop(task.id, [])
         first = entries[0].offset if entries else self._journal_next
         run = TaskRun(self.setup.agent, task, self.setup.secret)
-        live = _Live(record, task, run, first, entries)
+        live = LiveTask(record, task, run, first, entries)
         self.live[task.id] = live
         if self.setup.agent.order is Order.SERIAL and task.key is not None:
             lane = self._lanes.setdefault(task.key, deque())
@@ -264,7 +243,7 @@ class AgentTenure(Tenure):
                 return
         self._begin(live)
 
-    def _begin(self, live: _Live) -> None:
+    def _begin(self, live: LiveTask) -> None:
         """Starts the coroutine and feeds what the journal already holds, then sends what is unanswered (rule 16)."""
         live.begun = True
         entries, live.entries = live.entries, []
@@ -281,13 +260,13 @@ class AgentTenure(Tenure):
             live.run.feed(entry)
         self._after(live)
 
-    def _feed(self, live: _Live, entry: JournalEntry) -> None:
+    def _feed(self, live: LiveTask, entry: JournalEntry) -> None:
         live.run.feed(entry)
         if entry.record.step_id is not None and (timer := live.timers.pop(entry.record.step_id, None)) is not None:
             timer.cancel()
         self._after(live)
 
-    def _after(self, live: _Live) -> None:
+    def _after(self, live: LiveTask) -> None:
         run = live.run
         if run.stuck is not None:
             _LOG.error("task %s is stuck: %s", live.task.id, run.stuck)
@@ -296,146 +275,31 @@ class AgentTenure(Tenure):
         if run.finish is not None:
             live.unsent = [step for step in live.unsent if isinstance(step, CallStep) and not step.wait]
         if live.unsent:
-            self._announce(live)
+            self._sender.announce(live)
         elif run.finish is not None:
             self._conclude_when_sent(live)
 
-    def _conclude_when_sent(self, live: _Live) -> None:
+    def _conclude_when_sent(self, live: LiveTask) -> None:
         if live.sending == 0 and not live.ending and live.run.finish is not None:
             self._conclude(live, live.run.finish)
 
-    # -- sending --------------------------------------------------------------------------------------------------
-
-    def _announce(self, live: _Live) -> None:
-        """``started`` goes to the journal ahead of the first step (rule 20)."""
-        expiry = live.task.grant.exp
-        if expiry is not None and DEADLINE_STEP not in live.timers:
-            self._arm(live, DEADLINE_STEP, expiry, None)
-        if live.announced:
-            self._send(live)
-            return
-        live.announced = True
-        live.sending += 1
-        source = provenance(live.record)
-        record = self._messages.journal(live.task, self._messages.started(live.task), source)
-        self._append(record, partial(self._started, live))
-
-    def _started(self, live: _Live, _ack: Appended | AppendFailed) -> None:
-        live.sending -= 1
-        self._send(live)
-
-    def _send(self, live: _Live) -> None:
-        if self.phase is Phase.STOPPED:
-            return
-        if not self.wiring.member.alive():
-            asyncio.get_running_loop().call_later(_RETRY_S, self._send, live)
-            return
-        steps, live.unsent = live.unsent, []
-        for step in steps:
-            self._dispatch(live, step)
-        if live.run.finish is not None and not live.unsent:
-            self._conclude_when_sent(live)
-
-    def _dispatch(self, live: _Live, step: Step) -> None:
-        source = provenance(live.record)
-        if isinstance(step, ModelStep):
-            self._request(live, step, self._messages.model_request(live.run, step, source))
-        elif isinstance(step, CallStep):
-            self._request(live, step, self._messages.child_task(live.run, step, source))
-        elif isinstance(step, TimerStep):
-            self._arm(live, step.id, step.due, step)
-        elif isinstance(step, LocalStep):
-            task = asyncio.get_running_loop().create_task(self._execute(live, step))
-            self._local.add(task)
-            task.add_done_callback(self._local.discard)
-
-    def _request(self, live: _Live, step: Step, record: Outgoing) -> None:
-        live.sending += 1
-        self._append(record, partial(self._sent, live, step))
-
-    def _sent(self, live: _Live, step: Step, ack: Appended | AppendFailed) -> None:
-        live.sending -= 1
-        if isinstance(ack, AppendFailed):
-            failure = StepFailure("RecordRejected", str(ack), retryable=False, step=step.id)
-            self._note(live, step, JournalKind.VALUE, None, failure)
-        elif isinstance(step, CallStep) and not step.wait:
-            self._note(live, step, JournalKind.VALUE, "null")
-        self._conclude_when_sent(live)
-
-    def _append(self, record: Outgoing, then: Callable[[Appended | AppendFailed], None]) -> None:
-        """Appends until the outcome is known: a second copy changes nothing, the first record of an id wins."""
-
-        def done(ack: Appended | AppendFailed) -> None:
-            if self.phase is Phase.STOPPED:
-                return
-            if isinstance(ack, AppendUnknown):
-                self.wiring.log.append(record, done)
-            else:
-                then(ack)
-
-        self.wiring.log.append(record, done)
-
-    def _note(
-        self,
-        live: _Live,
-        step: Step,
-        kind: JournalKind,
-        content: str | None,
-        error: StepFailure | None = None,
-    ) -> None:
-        """Journals what was made here; it is used when it is read back (rule 18)."""
-        source = provenance(live.record)
-        record = self._messages.journal(live.task, self._messages.local(live.task, step, kind, content, error), source)
-        live.sending += 1
-
-        def noted(ack: Appended | AppendFailed) -> None:
-            live.sending -= 1
-            if isinstance(ack, RecordTooLarge):
-                failure = StepFailure("RecordRejected", f"the value is too large: {ack}", retryable=False, step=step.id)
-                self._note(live, step, kind, None, failure)
-            self._conclude_when_sent(live)
-
-        self._append(record, noted)
-
-    async def _execute(self, live: _Live, step: LocalStep) -> None:
-        content, failure = await execute(step)
-        if self.phase is not Phase.STOPPED:
-            self._note(live, step, JournalKind.VALUE, content, failure)
-
-    def _arm(self, live: _Live, step_id: str, due: int, step: TimerStep | None) -> None:
-        delay = max(0, due - self.wiring.clock()) / 1000
-        handle = asyncio.get_running_loop().call_later(delay, self._fire, live, step_id, step)
-        live.timers[step_id] = handle
-
-    def _fire(self, live: _Live, step_id: str, step: TimerStep | None) -> None:
-        live.timers.pop(step_id, None)
-        if self.phase is Phase.STOPPED or live.run.finish is not None or live.ending:
-            return
-        if step is None:
-            step = TimerStep(id=DEADLINE_STEP, hash="", first_sent=0, due=0)
-        elif step_id not in live.run.waiting:
-            return
-        self._note(live, step, JournalKind.TIMER, None)
-
     # -- ending ---------------------------------------------------------------------------------------------------
 
-    def _conclude(self, live: _Live, finish: Finish) -> None:
+    def _conclude(self, live: LiveTask, finish: Finish) -> None:
         live.ending = True
-        for timer in live.timers.values():
-            timer.cancel()
-        live.timers.clear()
+        live.disarm()
         record = self._result(live, finish)
         self.own.append(live.task.id, record, live.record.offset, partial(self._settled, live, record))
 
-    def _result(self, live: _Live, finish: Finish) -> Outgoing:
+    def _result(self, live: LiveTask, finish: Finish) -> Outgoing:
         try:
-            return self._messages.result(live.record, live.task, live.run, finish)
+            return self._sender.messages.result(live.record, live.task, live.run, finish)
         except (AiosError, ValueError, TypeError) as error:
             failure = StepFailure("ResultInvalid", f"the result is not of the declared type: {error}", retryable=False)
             failed = Finish(Outcome.FAILED, finish.journal_offset, finish.timestamp, None, failure)
-            return self._messages.result(live.record, live.task, live.run, failed)
+            return self._sender.messages.result(live.record, live.task, live.run, failed)
 
-    def _settled(self, live: _Live, record: Outgoing, entry: Entry | AppendFailed, mine: bool) -> None:  # noqa: FBT001
+    def _settled(self, live: LiveTask, record: Outgoing, entry: Entry | AppendFailed, mine: bool) -> None:
         if isinstance(entry, AppendFailed):
             failure = StepFailure("RecordRejected", f"the result does not fit on the log: {entry}", retryable=False)
             finish = Finish(Outcome.FAILED, -1, live.task.timestamp, None, failure)
@@ -449,7 +313,7 @@ class AgentTenure(Tenure):
         else:
             self._spawn(self._answer_again(live.record, entry))
 
-    def _leave(self, live: _Live) -> None:
+    def _leave(self, live: LiveTask) -> None:
         self.live.pop(live.task.id, None)
         self._forget(live)
         lane = self._lanes.get(live.task.key or "") if self.setup.agent.order is Order.SERIAL else None
@@ -471,11 +335,11 @@ class AgentTenure(Tenure):
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._local.add(task)
+        self._answers.add(task)
         task.add_done_callback(self._spawned)
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
-        self._local.discard(task)
+        self._answers.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, AiosError):
             self.fail(error)
@@ -495,13 +359,13 @@ class AgentTenure(Tenure):
                 await asyncio.sleep(_RETRY_S)
 
     def _answer(self, record: Record, value: bytes, entry: Entry) -> None:
-        result: ResultEnvelope = self.setup.schemas.decode_result(self.setup.codec, value)
+        result: ResultEnvelope[Any] = self.setup.schemas.decode_result(self.setup.codec, value)
         source = f"{self.wiring.own_topic}/{self.partition}/{entry.offset}".encode()
-        answer = self._messages.answer(result, source)
+        answer = self._sender.messages.answer(result, source)
         if answer is None:
             self.complete(record.offset)
             return
-        self._append(answer, partial(self._replied, record))
+        self._sender.append(answer, partial(self._replied, record))
 
     def _replied(self, record: Record, ack: Appended | AppendFailed) -> None:
         if isinstance(ack, AppendFailed):
@@ -526,7 +390,7 @@ class AgentTenure(Tenure):
         task = admitted(record, identity, grant, None)
         failure = StepFailure(type(error).__name__, str(error), retryable=False)
         finish = Finish(Outcome.FAILED, -1, record.timestamp, None, failure)
-        live = _Live(record, task, TaskRun(self.setup.agent, task, self.setup.secret), self._journal_next)
+        live = LiveTask(record, task, TaskRun(self.setup.agent, task, self.setup.secret), self._journal_next)
         live.begun = True
         self.live[task.id] = live
         self._buffer.pop(task.id, None)

@@ -172,7 +172,7 @@ def load_settings(path: Path | None = None) -> Settings:
 def _split_agents(values: dict[str, Any]) -> None:
     """TOML allows either ``agents = ["module:function"]`` or ``[agents.NAME]`` tables, not both in one file.
 
-    Tables name their function (``function = "module:function"``); beside the list, ``[agent.NAME]`` holds the overrides.
+    Tables name their function (``function = "module:function"``); beside the list, ``[agent.NAME]`` overrides.
     """
     agents = values.get("agents")
     if not isinstance(agents, dict):

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.topology import agent_topics, mesh_topics, pool_topics
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
+from aiosv3.schemas.errors import RegistryUnavailable
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.commit import Commit
@@ -95,7 +96,7 @@ async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
 
 
 async def serve(mesh: Mesh, processor: Processor, beside: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
-    """Runs a processor until SIGTERM or SIGINT, then drains. An unexpected error ends the process: the log has it all."""
+    """Runs a processor until SIGTERM or SIGINT, then drains. An unexpected error ends the process (exit code 70)."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     broken: list[dict[str, Any]] = []
@@ -134,10 +135,17 @@ async def _ensure(mesh: Mesh, specs: Sequence[TopicSpec]) -> None:
     await ensure_topics(mesh.connection, specs)
 
 
-async def register_all(mesh: Mesh) -> None:
-    """Makes our own schemas known to the registry, so that every Kafka UI decodes every topic."""
-    for topic, name in mesh_topics(mesh.topics).items():
-        await mesh.store.register(mesh.topics.subject(topic), mesh.store.released_schema(name))
+async def register_released(mesh: Mesh, records: Mapping[str, str]) -> None:
+    """Makes our own records known to the registry (topic -> record), so that every Kafka UI decodes these topics.
+
+    Without an answer from it the released ids of the package serve: no worker of ours needs a registry to start.
+    """
+    for topic, name in records.items():
+        try:
+            await mesh.store.register(mesh.topics.subject(topic), mesh.store.released_schema(name))
+        except RegistryUnavailable as error:
+            _LOG.warning("going on with released schema ids: %s", error)
+            return
 
 
 async def run_agent(settings: Settings, name: str) -> None:
@@ -150,15 +158,13 @@ async def run_agent(settings: Settings, name: str) -> None:
         await serve(mesh, await agent_processor(mesh, agents[name]))
 
 
-async def agent_processor(mesh: Mesh, agent: Agent[Any, Any]) -> Processor:
+async def agent_processor(mesh: Mesh, agent: Agent[Any, Any], live_limit: int = 10_000) -> Processor:
     """The processor of an agent, its topics and schemas ready."""
     settings, topics = mesh.settings, mesh.topics
     await _ensure(mesh, agent_topics(settings, topics, agent.name))
     schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, topics)
     await schemas.register(mesh.store)
-    await mesh.store.register(
-        topics.subject(topics.journal(agent.name)), mesh.store.released_schema("aiosv3.JournalRecord")
-    )
+    await register_released(mesh, {topics.journal(agent.name): "aiosv3.JournalRecord", **mesh_topics(topics)})
     setup = AgentSetup(
         agent=agent,
         schemas=schemas,
@@ -167,6 +173,7 @@ async def agent_processor(mesh: Mesh, agent: Agent[Any, Any]) -> Processor:
         topics=topics,
         secret=mesh_secret(settings),
         defaults=Defaults(settings.mesh.tenant, settings.mesh.clearance),
+        live_limit=live_limit,
     )
     name = agent.name
     wiring = _wiring(mesh, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
@@ -194,6 +201,7 @@ async def run_router(settings: Settings) -> None:
 
     async with open_mesh(settings, "aiosv3-router") as mesh:
         pools = [pool_of(name, pool) for name, pool in find_pools(settings).items()]
+        await register_released(mesh, mesh_topics(mesh.topics))
         await _ensure(mesh, [t for pool in pools for t in pool_topics(settings, mesh.topics, pool.name)])
         table = PoolTable()
         await read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0)
@@ -215,6 +223,11 @@ async def run_pool(settings: Settings, name: str) -> None:
     given = pools[name]
     async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
         await _ensure(mesh, pool_topics(settings, mesh.topics, name))
+        served = {
+            mesh.topics.pool_prompts(name): "aiosv3.ModelRequest",
+            mesh.topics.completions(name): "aiosv3.Completion",
+        }
+        await register_released(mesh, served)
         url = given.base_url or _USUAL_URLS.get(given.kind)
         endpoint = open_endpoint(given.kind, Place(url, api_key(given), in_flight=given.concurrency))
         worker = ModelWorker(

@@ -14,7 +14,7 @@ STATUS_FRESH_MS: Final = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, in micro-dollars a token times a million (so: micro-dollars per million tokens)."""
+    """Micro-dollars per million tokens; ``cached`` None: cached input costs as much as fresh."""
 
     input_micros_per_mtok: int = 0
     output_micros_per_mtok: int = 0
@@ -51,7 +51,7 @@ class Pool:
 
 @dataclass(slots=True)
 class PoolTable:
-    """The newest status of every replica, as read from ``pools``; the router's only moving input besides the request."""
+    """The newest status of every replica, as read from ``pools``: the router's only moving input."""
 
     replicas: dict[tuple[str, str], PoolStatus] = field(default_factory=dict)
 

@@ -43,7 +43,7 @@ _LONGEST_PAUSE_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """``timeout``: seconds a call may take. ``retries``: calls again on this replica before the request is re-routed."""
+    """``timeout``: seconds a call may take. ``retries``: calls again on this replica before it is re-routed."""
 
     timeout: float = 120.0
     retries: int = 1
@@ -113,7 +113,8 @@ class ModelWorker:
 
     def _forbidden(self, ask: Ask, body: ModelRequest) -> StepFailure | None:
         if ask.grant.clearance > self.pool.clearance:
-            words = f"{ask.grant.clearance.label} data reached pool {self.pool.name} ({self.pool.clearance.label}): not sent"
+            seen = self.pool.clearance.label
+            words = f"{ask.grant.clearance.label} data reached pool {self.pool.name}, which may see {seen}: not sent"
             return StepFailure("ClearanceDenied", words, retryable=False)
         if ask.grant.exp is not None and ask.grant.exp <= self._clock():
             return StepFailure("StepTimeout", "the task's deadline passed before the model was called", retryable=False)

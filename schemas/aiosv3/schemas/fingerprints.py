@@ -25,11 +25,6 @@ def minted_id(schema: Schema) -> int:
     return FIRST_MINTED + int(fingerprint(schema)[:16], 16) % _SPAN
 
 
-def is_minted(schema_id: int) -> bool:
-    """Whether no registry gave this id out."""
-    return FIRST_MINTED <= schema_id < LAST_MINTED
-
-
 def _without_docs(node: Any) -> Any:
     if isinstance(node, list):
         return [_without_docs(item) for item in node]

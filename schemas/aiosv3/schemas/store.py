@@ -7,14 +7,17 @@ meets :class:`UnresolvedSchema` awaits :meth:`SchemaStore.resolve` and tries aga
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from aiosv3.schemas.compat import check_compatible
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, UnknownSchema
-from aiosv3.schemas.fingerprints import LAST_MINTED, Schema, fingerprint, is_minted, minted_id
+from aiosv3.schemas.fingerprints import LAST_MINTED, Schema, fingerprint, minted_id
 from aiosv3.schemas.released import load_lock
 
 
@@ -34,6 +37,18 @@ class UnregisteredSubject(AiosError):
 
     Await :meth:`SchemaStore.register` at start.
     """
+
+
+@contextmanager
+def _alone(path: Path | None) -> Iterator[None]:
+    """One writer of a lock file at a time, across processes: workers of one project start together."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
 
 
 class Registry(Protocol):
@@ -121,10 +136,12 @@ class SchemaStore:
         for name, released in self._released.items():
             if fingerprint(self._schemas[released]) == mark:
                 self._writing[name] = schema_id
-        versions = self._subjects.setdefault(subject, [])
-        if versions[-1:] != [schema_id]:
-            self._subjects[subject] = [*(version for version in versions if version != schema_id), schema_id]
-            self._write_lock()
+        if self._subjects.get(subject, [])[-1:] != [schema_id]:
+            with _alone(self._path):
+                self._read_lock()  # another process may have written since
+                versions = self._subjects.get(subject, [])
+                self._subjects[subject] = [*(version for version in versions if version != schema_id), schema_id]
+                self._write_lock()
         return schema_id
 
     async def _number(self, subject: str, schema: Schema, known: int | None) -> int:
@@ -133,9 +150,9 @@ class SchemaStore:
         try:
             return await self._registry.register(subject, schema)
         except RegistryUnavailable:
-            if known is None or is_minted(known):
+            if known is None:
                 raise
-            return known
+            return known  # the log already holds values under it
 
     def _mint(self, schema: Schema) -> int:
         mark = fingerprint(schema)

@@ -43,7 +43,7 @@ def too_large_letter(topic: str, record: Record, error: AiosError, processor: st
 
 
 class Graveyard:
-    """Appends dead letters for one tenure and goes on when they are durable. Nothing is dropped while the log is away."""
+    """Appends dead letters for one tenure and goes on when they are durable; nothing is dropped meanwhile."""
 
     def __init__(self, wiring: Wiring, topic: str) -> None:
         self._wiring = wiring

@@ -1,4 +1,4 @@
-"""The typed catalogue of metrics: every name that a process exports stands here (docs and dashboards are made from it)."""
+"""The typed catalogue of metrics: every name that a process exports stands here."""
 
 from __future__ import annotations
 

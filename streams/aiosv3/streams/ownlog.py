@@ -184,7 +184,7 @@ class OwnLog:
                 _LOG.warning("%s[%s]: reading the own log again in a moment: %s", self.topic, self.partition, error)
                 await asyncio.sleep(_RETRY_S)
                 continue
-            if self._closed:
+            if self._is_closed():
                 return
             self._waiting.popleft()
             if isinstance(ack, Appended):
@@ -194,7 +194,7 @@ class OwnLog:
                 settled(first, isinstance(ack, Appended) and first.offset == ack.offset)
             elif isinstance(ack, AppendUnknown):
                 self.append(answer_id, record, input_offset, settled)
-            elif isinstance(ack, AppendFailed):
+            elif not isinstance(ack, Appended):
                 settled(ack, False)
         self._catching_up = None
 
@@ -213,6 +213,9 @@ class OwnLog:
         self.memory = dict(ordered[cut:])
         self.floor = ordered[cut][1].offset
         self._floor_time = ordered[cut][1].timestamp + 1
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def close(self) -> None:
         """No more callbacks; what is on its way may still land."""

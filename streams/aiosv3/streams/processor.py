@@ -28,6 +28,7 @@ class Processor:
         self._tenures: dict[int, Tenure] = {}
         self._last: dict[int, Commit] = {}
         self._refused: dict[int, str] = {}
+        self._why: dict[int, str] = {}
         self._committing: asyncio.Task[None] | None = None
         self._commit_soon = asyncio.Event()
         self._challenges: dict[int, asyncio.Task[None]] = {}
@@ -64,7 +65,8 @@ class Processor:
         """Where to read from (rules 11, 12); None refuses the partition: :meth:`assigned` says why."""
         try:
             commit = self._commit(partition, committed, input_start, journal_start)
-        except (DataLost, NewerCommit):
+        except (DataLost, NewerCommit) as error:
+            self._why[partition] = str(error)  # read in assigned(), which follows on the loop
             return None
         return Start(commit.base, commit.journal if self._wiring.journal_topic else None)
 
@@ -82,7 +84,8 @@ class Processor:
     def assigned(self, partition: int, start: Start | None, committed: Committed | None) -> None:
         """Opens the tenure, which takes the partition by its marker and restores."""
         if start is None:
-            self._refuse(partition, committed)
+            self._refused[partition] = self._why.pop(partition, "no reason was given")
+            _LOG.error("%s[%s] is not owned: %s", self._wiring.name, partition, self._refused[partition])
             return
         found = Commit.decode(committed) if committed is not None else None
         journal = -1 if start.journal is None else start.journal
@@ -95,16 +98,6 @@ class Processor:
         self._last.pop(partition, None)
         self._wiring.metrics.partitions.set(len(self._tenures))
         tenure.begin()
-
-    def _refuse(self, partition: int, committed: Committed | None) -> None:
-        try:
-            if committed is not None:
-                Commit.decode(committed)
-            reason = "the log starts above the committed position: records were deleted before they were used"
-        except NewerCommit as error:
-            reason = str(error)
-        self._refused[partition] = reason
-        _LOG.error("%s[%s] is not owned: %s", self._wiring.name, partition, reason)
 
     def records(self, records: Sequence[Record]) -> None:
         """Hands each record to its tenure; inputs are admitted after the batch."""

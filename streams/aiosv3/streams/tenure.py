@@ -106,7 +106,7 @@ class Tenure(ABC):
             partition,
             self._learn,
             self.offsets.pin,
-            lambda error: self.fail(error),
+            self.fail,
         )
         self.contested: Callable[[], None] = lambda: None
         """Called when another owner's marker appears above mine (rule 2); set by the processor."""

@@ -19,7 +19,8 @@ from aiosv3.app.localstack.processes import identify
 if TYPE_CHECKING:
     from tests.conftest import KafkaTopics
 
-pytestmark = pytest.mark.kafka
+# Several JVM starts: on a busy machine each takes a quarter of a minute.
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 def _produce(bootstrap: str, topic: str, value: bytes) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -10,10 +9,6 @@ from pathlib import Path
 import pytest
 
 from aiosv3.app.localstack import processes
-from aiosv3.app.localstack.errors import LockTimeout
-from aiosv3.app.localstack.files import read_json, write_atomic
-from aiosv3.app.localstack.locks import exclusive
-from aiosv3.app.localstack.ports import free_port, is_free
 from aiosv3.app.localstack.processes import ProcessId, identify, is_alive, launch, send, terminate, wait_gone
 
 pytestmark = pytest.mark.process
@@ -76,39 +71,3 @@ def test_process_id_survives_json_and_distrusts_it() -> None:
     assert ProcessId.from_json(one.to_json()) == one
     assert ProcessId.from_json({"pid": -1, "started": "x"}) is None
     assert ProcessId.from_json(None) is None
-
-
-def _hold(path: Path, held: multiprocessing.synchronize.Event, over: multiprocessing.synchronize.Event) -> None:
-    with exclusive(path, 10):
-        held.set()
-        over.wait(30)
-
-
-def test_a_lock_is_held_against_other_processes_and_freed_by_death(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, over = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "lock", held, over))
-    other.start()
-    assert held.wait(30)
-    with pytest.raises(LockTimeout, match="held by another process"), exclusive(tmp_path / "lock", 0.1):
-        pass
-    other.kill()
-    with exclusive(tmp_path / "lock", 20):
-        pass
-    other.join()
-    other.close()
-
-
-def test_free_port_is_below_the_ephemeral_ranges() -> None:
-    port = free_port()
-    assert 20_000 <= port < 32_000
-    assert is_free(port)
-
-
-def test_state_files_are_private_and_whole(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "x.json", '{"a": 1}')
-    assert read_json(tmp_path / "x.json") == {"a": 1}
-    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
-    (tmp_path / "x.json").write_text('{"a"')
-    assert read_json(tmp_path / "x.json") is None
-    assert read_json(tmp_path / "y.json") is None

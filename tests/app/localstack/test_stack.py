@@ -17,7 +17,8 @@ from aiosv3.app.localstack.specs import ProcessSpec
 from aiosv3.app.localstack.stack import Stack
 from aiosv3.app.localstack.status import Phase, StackStatus
 
-pytestmark = [pytest.mark.kafka, pytest.mark.process]
+# Several JVM starts: on a busy machine each takes a quarter of a minute.
+pytestmark = [pytest.mark.kafka, pytest.mark.process, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
@@ -51,6 +52,8 @@ def test_up_crash_lost_supervisor_down(stack: Stack, tmp_path: Path) -> None:
     schema = {"schema": '{"type": "record", "name": "A", "fields": []}'}
     assert httpx.post(addresses.registry + "/subjects/a/versions", json=schema, trust_env=False).json()["id"] == 1
     assert stack.up(detach=True).supervisor == status.supervisor
+    shown: list[StackStatus] = []
+    assert [stack.up(detach=False, on_ready=shown.append)] == shown
 
     broker = status.processes[0]
     assert broker.pid is not None

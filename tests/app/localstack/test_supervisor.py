@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -11,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from aiosv3.app.localstack.errors import LocalStackError
-from aiosv3.app.localstack.processes import ProcessId, identify, is_alive, launch, send, wait_gone
-from aiosv3.app.localstack.specs import ProcessSpec, RestartPolicy, load_specs, save_specs
+from aiosv3.app.localstack.processes import ProcessId, is_alive
+from aiosv3.app.localstack.specs import ProcessSpec, RestartPolicy
 from aiosv3.app.localstack.status import Phase, ProcessState, StackStatus, read_status
-from aiosv3.app.localstack.supervisor import Supervisor, stop_orphans
+from aiosv3.app.localstack.supervisor import Supervisor
 
 pytestmark = pytest.mark.process
 
@@ -183,44 +182,3 @@ def test_names_are_unique_and_probes_known(rig: _Rig) -> None:
     for probe in ("ftp://127.0.0.1:1", "http://192.0.2.1:80/", "tcp://127.0.0.1"):
         with pytest.raises(LocalStackError, match="is no probe"):
             Supervisor([rig.spec("a", ready=probe)], rig.folder)
-
-
-def test_specs_survive_their_file(tmp_path: Path) -> None:
-    spec = ProcessSpec(
-        "a", ("/x", "y"), tmp_path / "log", {"KEY": "v"}, RestartPolicy(never=True), 1, "tcp://127.0.0.1:1"
-    )
-    save_specs(tmp_path, [spec], {"kafka": "k"})
-    assert load_specs(tmp_path) == ([spec], {"kafka": "k"})
-    assert (tmp_path / "specs.json").stat().st_mode & 0o777 == 0o600
-    (tmp_path / "specs.json").unlink()
-    with pytest.raises(LocalStackError, match="no process specifications"):
-        load_specs(tmp_path)
-
-
-def test_the_supervisor_as_a_process_drains_on_sigterm_and_leaves_orphans_when_killed(tmp_path: Path) -> None:
-    argv = (sys.executable, "-c", FOREVER)
-    save_specs(tmp_path, [ProcessSpec("a", argv, tmp_path / "a.log")], {"kafka": "k"})
-    program = (sys.executable, "-m", "aiosv3.app.localstack.supervise", "--folder", str(tmp_path))
-    for number, left in ((signal.SIGTERM, Phase.STOPPED), (signal.SIGKILL, Phase.LOST)):
-        supervisor = launch(program, os.environ, tmp_path / "s.log")
-        status = _wait(tmp_path, supervisor)
-        child = status.processes[0].process
-        assert child is not None
-        assert send(supervisor, number)
-        assert wait_gone(supervisor, 30)
-        after = read_status(tmp_path)
-        assert after is not None
-        assert after.phase is left
-        assert is_alive(child) == (left is Phase.LOST)
-        assert stop_orphans(after) == (["a"] if left is Phase.LOST else [])
-        assert identify(child.pid) != child
-    assert json.loads((tmp_path / "state.json").read_text())["addresses"] == {"kafka": "k"}
-
-
-def _wait(folder: Path, supervisor: ProcessId) -> StackStatus:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        status = read_status(folder)
-        if status is not None and status.supervisor == supervisor and status.phase is Phase.READY:
-            return status
-    raise AssertionError((folder / "s.log").read_text())

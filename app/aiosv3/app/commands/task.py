@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -45,7 +46,8 @@ def send(
         raise SettingsError(f"--json is not JSON: {error}") from None
     added = [_header(text) for text in header or []]
     chosen = task_id or str(uuid.uuid4())
-    typer.echo(str(asyncio.run(_send(settings_of(project), agent, chosen, key, value, added))))
+    event = TaskEvent(agent, chosen, key or chosen, value.encode(), added)
+    typer.echo(str(asyncio.run(send_event(settings_of(project), event))))
 
 
 def _header(text: str) -> tuple[str, bytes]:
@@ -55,24 +57,34 @@ def _header(text: str) -> tuple[str, bytes]:
     return name, value.encode()
 
 
-async def _send(
-    settings: Settings, agent: str, task_id: str, key: str | None, value: str, added: Headers
-) -> TaskHandle:
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """A task as an outsider sends it: JSON and CloudEvents headers."""
+
+    agent: str
+    id: str
+    key: str
+    value: bytes
+    headers: Headers
+
+
+async def send_event(settings: Settings, event: TaskEvent) -> TaskHandle:
+    """Appends the event; the handle carries the partition, so that the result and a cancel find it."""
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         headers: Headers = [
-            (names.CE_ID, task_id.encode()),
+            (names.CE_ID, event.id.encode()),
             (names.CE_SOURCE, b"aiosv3/cli"),
-            (names.CE_TYPE, f"aiosv3.task.{agent}".encode()),
+            (names.CE_TYPE, f"aiosv3.task.{event.agent}".encode()),
             (names.CE_SPECVERSION, names.SPECVERSION.encode()),
             (names.CONTENT_TYPE, names.CONTENT_JSON.encode()),
             (names.CE_TIME, datetime.now(UTC).isoformat().encode()),
-            *added,
+            *event.headers,
         ]
-        topic = mesh.topics.tasks(agent)
+        topic = mesh.topics.tasks(event.agent)
         if not await Reading(mesh).exists(topic):
-            raise SettingsError(f"there is no topic {topic}: is the agent {agent!r} running anywhere? ('aiosv3 up')")
-        record = Outgoing(topic, None, (key or task_id).encode(), value.encode(), headers)
-        return TaskHandle(agent, (await appended(mesh.log, record)).partition, task_id)
+            raise SettingsError(f"there is no topic {topic}: is the agent {event.agent!r} running? ('aiosv3 up')")
+        record = Outgoing(topic, None, event.key.encode(), event.value, headers)
+        return TaskHandle(event.agent, (await appended(mesh.log, record)).partition, event.id)
 
 
 @app.command()

@@ -102,12 +102,14 @@ def trace(
 async def _trace(settings: Settings, task_id: str) -> list[dict[str, Any]]:
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         reading = Reading(mesh)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for topic in _traced(settings, mesh):
             for partition in range(await reading.partitions(topic)):
-                async for record in reading.records(topic, partition):
-                    if _belongs(record, task_id):
-                        rows.append(_row(mesh, record, await reading.decoded(record)))
+                rows += [
+                    _row(mesh, record, await reading.decoded(record))
+                    async for record in reading.records(topic, partition)
+                    if _belongs(record, task_id)
+                ]
         return sorted(rows, key=lambda row: (row["timestamp"], row["topic"], row["offset"]))
 
 

@@ -46,6 +46,8 @@ class SchemaLog:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise SchemaLogUnavailable(f"{self._topic} could not be created: {error}") from error
+        except TimeoutError as error:
+            raise SchemaLogUnavailable(f"{self._topic} could not be created: no broker answered") from error
 
     def replay(self) -> Iterator[tuple[str, str | None]]:
         """Every key and value up to the end of now. Raises ``SchemaLogUnavailable``."""

@@ -87,6 +87,8 @@ class Stack:
         with self._lock():
             running = self.status()
             if running is not None and running.is_up:
+                if on_ready is not None and not detach:
+                    on_ready(running)
                 return running
             addresses, infrastructure = self._prepare()
             specs = [*infrastructure, *processes]

@@ -47,7 +47,7 @@ class ClientPool:
     ) -> None:
         self.limits = limits or ClientLimits()
         self._base_url = checked_url(base_url)
-        self._verify = verify
+        self._verify = verify or _tls(self._base_url)
         self._slots = asyncio.Semaphore(self.limits.in_flight)
         self._seats: list[_Seats] = []
         self._closed = False
@@ -84,9 +84,6 @@ class ClientPool:
         return best
 
     def _open(self) -> httpx.AsyncClient:
-        if self._verify is None:
-            # Loading the certificates takes tens of milliseconds: once for all clients.
-            self._verify = httpx.create_ssl_context(trust_env=False)
         limits = self.limits
         each = limits.connections_a_client
         return httpx.AsyncClient(
@@ -99,6 +96,13 @@ class ClientPool:
             ),
             timeout=httpx.Timeout(limits.read, connect=limits.connect),
         )
+
+
+def _tls(base_url: str) -> ssl.SSLContext:
+    """One context for all clients: loading certificates takes tens of milliseconds. Without TLS it trusts nobody."""
+    if base_url.startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def checked_url(text: str) -> str:

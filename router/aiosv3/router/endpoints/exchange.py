@@ -68,7 +68,7 @@ class Exchange:
         for name, value in headers.items():
             if not is_header_value(value):
                 raise ValueError(f"header {name!r} has characters that HTTP does not carry (is the key complete?)")
-        # Compressed replies could be far larger than what was counted on the wire.
+        # A compressed reply could be a thousand times what was counted on the wire: none is ever unpacked.
         self._headers = {"accept-encoding": "identity", "user-agent": "aiosv3", **headers}
         self._pool = ClientPool(base_url, clients, verify=verify)
         self._reply = reply or ReplyLimits()
@@ -119,7 +119,9 @@ class Exchange:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream":
             raise self._no_stream(kind, await self._body(response), reading)
-        chunks = response.aiter_bytes()
+        if (coding := headers.get("content-encoding", "identity")) != "identity":
+            raise reading.malformed(f"content encoding {coding[:60]!r}, which was not asked for")
+        chunks = response.aiter_raw()
         await self._events(chunks, reading)
         await _drain(chunks)
 
@@ -128,12 +130,12 @@ class Exchange:
         size = 0
         async for chunk in chunks:
             size += len(chunk)
+            if size > self._reply.bytes:
+                raise reading.malformed(f"the reply is larger than {self._reply.bytes} bytes: connection dropped")
             for event in parser.feed(chunk):
                 reading.take(self._masked(event))
                 if reading.finished:
                     return
-            if size > self._reply.bytes:
-                raise reading.malformed(f"the reply is larger than {self._reply.bytes} bytes: connection dropped")
         raise StreamCut(
             "the stream ended without its finish marker",
             status=200,
@@ -160,7 +162,7 @@ class Exchange:
         body = bytearray()
         with suppress(TimeoutError, httpx.HTTPError):
             async with asyncio.timeout(_BODY_S):
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.aiter_raw():
                     body += chunk
                     if len(body) > _LARGEST_BODY:
                         break

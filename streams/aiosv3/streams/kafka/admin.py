@@ -25,6 +25,7 @@ from aiosv3.streams.kafka.connection import ClientWatch, Connection, error_of
 _T = TypeVar("_T")
 _TIMEOUT: Final = 10.0
 _AGAIN: Final = 0.02
+_TRIES: Final = 250
 _TIME: Final = "message.timestamp.type"
 _APPEND_TIME: Final = "LogAppendTime"
 
@@ -163,9 +164,12 @@ async def ensure_topics(connection: Connection, specs: Sequence[TopicSpec]) -> N
 async def _until_there(admin: _Admin, names: Iterable[str]) -> dict[str, tuple[int, int]]:
     """A topic just created may take a moment to reach the broker that is asked."""
     wanted = list(names)
-    async with asyncio.timeout(_TIMEOUT):
-        while len(there := await admin.counts(wanted)) < len(wanted):
-            await asyncio.sleep(_AGAIN)
+    there: dict[str, tuple[int, int]] = {}
+    for _ in range(_TRIES):
+        there = await admin.counts(wanted)
+        if len(there) == len(wanted):
+            break
+        await asyncio.sleep(_AGAIN)
     return there
 
 

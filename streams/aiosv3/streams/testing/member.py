@@ -173,9 +173,7 @@ class MemoryMember:
         self._waiting, self._sent = True, now
         self._number += 1
         number, epoch, owned = self._number, self._epoch, self.assignment
-        self._send(
-            "group", lambda: self._beats(epoch, owned), lambda answer: self._answer(number, now, answer)
-        )
+        self._send("group", lambda: self._beats(epoch, owned), lambda answer: self._answer(number, now, answer))
 
     def _tick(self) -> None:
         if not self._closed:

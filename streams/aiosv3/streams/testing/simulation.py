@@ -115,9 +115,7 @@ class ProcessContext:
     def member(self, group: str, input_topic: str, journal_topic: str | None = None) -> MemoryMember:
         """A membership of this process; its name is the process's, the group's and the topic's."""
         name = f"{self.name}/{group}"
-        return MemoryMember(
-            self.process.simulation.broker, self.log, group, input_topic, journal_topic, name=name
-        )
+        return MemoryMember(self.process.simulation.broker, self.log, group, input_topic, journal_topic, name=name)
 
 
 class Simulation:

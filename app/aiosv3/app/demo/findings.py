@@ -1,0 +1,122 @@
+"""The comparison that the job is for: what was found against what is declared, mismatches first."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+from aiosv3.app.demo.declared import Declared
+from aiosv3.app.demo.facts import Records, first_per_request, first_per_task
+from aiosv3.app.demo.topiclog import Result
+from aiosv3.schemas.records import DecisionOutcome
+
+
+class Outcome(Enum):
+    """What a line of the list says; in this order."""
+
+    MISMATCH = "mismatch"
+    LEFT_TO_YOU = "left to you"
+    NO_RESULT = "no result"
+    NOT_DECLARED = "not declared"
+    MATCH = "match"
+
+    @property
+    def place(self) -> int:
+        """Where it stands in the list."""
+        return list(Outcome).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One distribution, a line of ``licences.csv``. ``route``: the pools that were asked; empty when none was."""
+
+    distribution: str
+    version: str
+    declared: str
+    found: str
+    by: str
+    verdict: str
+    quote: str
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How often one way of deciding was right, out of those that can be compared."""
+
+    right: int
+    of: int
+
+
+Versions = Mapping[str, tuple[str, Declared]]
+"""Version and declaration of each distribution, by its name."""
+
+
+def findings(records: Records, held_back: Versions) -> list[Finding]:
+    """A line for each task, mismatches first, then by name."""
+    visible = first_per_task(records.results)
+    routed: dict[str, list[str]] = {}
+    for decision in first_per_request(records.decisions).values():
+        pool = decision.pool if decision.outcome is DecisionOutcome.ROUTED else "refused"
+        pools = routed.setdefault(decision.task_id, [])
+        if pool is not None and pool not in pools:
+            pools.append(pool)
+    tasks = {entry.value.task_id: entry.value.distribution for entry in records.tasks}
+    lines = []
+    for task_id, distribution in tasks.items():
+        version, declared = held_back.get(distribution, ("", Declared("", "nothing", frozenset())))
+        entry = visible.get(task_id)
+        route = " ".join(routed.get(task_id, []))
+        lines.append(_line(distribution, version, declared, None if entry is None else entry.value, route))
+    return sorted(lines, key=lambda one: (Outcome(one.verdict).place, one.distribution.lower()))
+
+
+def _line(distribution: str, version: str, declared: Declared, result: Result | None, route: str) -> Finding:
+    words = declared.text or "nothing"
+    if result is None or result.content is None:
+        error = result.error if result is not None else None
+        reason = "the task has no result" if error is None else f"{error.type}: {error.message}"
+        return Finding(distribution, version, words, "", "", Outcome.NO_RESULT.value, "", route, reason)
+    found = result.content
+    if found.by == "person":
+        verdict = Outcome.LEFT_TO_YOU
+    elif not declared.families:
+        verdict = Outcome.NOT_DECLARED
+    else:
+        verdict = Outcome.MATCH if found.licence in declared.families else Outcome.MISMATCH
+    return Finding(
+        distribution,
+        version,
+        words,
+        found.licence,
+        found.by,
+        verdict.value,
+        found.quote or "",
+        route,
+        found.reason,
+    )
+
+
+def score(lines: Sequence[Finding], by: Literal["rule", "model"]) -> Score:
+    """Right and comparable of what ``by`` decided."""
+    compared = [one for one in lines if one.by == by and one.verdict in {"match", "mismatch"}]
+    return Score(sum(one.verdict == Outcome.MATCH.value for one in compared), len(compared))
+
+
+def of_outcome(lines: Sequence[Finding], outcome: Outcome) -> list[Finding]:
+    """The lines with this verdict."""
+    return [one for one in lines if one.verdict == outcome.value]
+
+
+def write_csv(path: Path, lines: Sequence[Finding]) -> None:
+    """Writes ``lines`` as they stand, with a heading."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(field.name for field in fields(Finding))
+        writer.writerows(astuple(line) for line in lines)

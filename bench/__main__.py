@@ -1,0 +1,195 @@
+"""``make bench``: the runtime against bare confluent-kafka, in pairs, in one run on one broker. Prints a table.
+
+    python bench [--count 20000] [--pairs 5] [--calls 300]
+
+Machines are shared and noisy: read the ratios; absolute figures stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from aiosv3.app.localstack.kafka import KafkaServer
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests" / "process"))
+
+from counting_endpoint import CountingEndpoint  # noqa: E402 -- shared with the crash test
+
+
+def script(name: str, *arguments: object) -> list[float]:
+    """Runs a script of this folder and returns the numbers that it printed."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stderr}")
+    return [float(word) for word in done.stdout.split()]
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which ``share`` of the values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def topics(bootstrap: str, *names: str) -> None:
+    """Creates topics of one partition."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic(name, 1) for name in names]).values():
+        future.result()
+
+
+def noop(bootstrap: str, count: int, pairs: int) -> None:
+    """CPU a no-op task, ours against the bare loop."""
+    ours, bare = [], []
+    for number in range(pairs):
+        prefix = f"noop{number}."
+        script("fill.py", bootstrap, prefix, count)
+        topics(bootstrap, f"{prefix}sink")
+        ours += script("our_loop.py", bootstrap, prefix, count)
+        bare += script("bare_loop.py", bootstrap, f"{prefix}tasks.noop", f"{prefix}sink", count)
+    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
+    print(
+        f"no-op task, Avro both ways, nine headers: {statistics.median(ours):.0f} µs CPU; bare loop "
+        f"{statistics.median(bare):.0f} µs; ratio {statistics.median(ratios):.2f} "
+        f"(min {min(ratios):.2f}, max {max(ratios):.2f}, {pairs} pairs of {count} tasks)",
+        flush=True,
+    )
+
+
+def in_flight(bootstrap: str, repeats: int) -> None:
+    """Efficiency with many tasks waiting."""
+    for waiting, rounds in ((1_000, 6), (5_000, 4)):
+        runs = [script("in_flight.py", bootstrap, f"wait{waiting}-{n}.", waiting, rounds) for n in range(repeats)]
+        efficiency = statistics.median(run[0] for run in runs)
+        cpu = statistics.median(run[2] for run in runs)
+        print(
+            f"{waiting:,} tasks in flight of 0.5 s, one process: {efficiency:.0%} of the ideal, {cpu:.0f} µs CPU a task "
+            f"(median of {repeats})",
+            flush=True,
+        )
+
+
+PROJECT = """
+[kafka]
+bootstrap = "{bootstrap}"
+prefix = "{prefix}"
+partitions = 1
+[pools.counted]
+kind = "openai"
+base_url = "http://127.0.0.1:{port}/v1"
+model = "counted"
+clearance = "restricted"
+"""
+
+
+def routed(bootstrap: str, calls: int) -> None:
+    """A durable routed model call, minus the endpoint's own time, against three bare hops."""
+    prefix = "routed."
+    endpoint = CountingEndpoint(delay=0.0)
+    endpoint.start()
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "aiosv3.toml"
+        project.write_text(PROJECT.format(bootstrap=bootstrap, prefix=prefix, port=endpoint.port), encoding="utf-8")
+        worker = [sys.executable, "-m", "aiosv3.app", "worker"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        running = [
+            subprocess.Popen([*worker, "router", "-p", str(project)], **quiet),
+            subprocess.Popen([*worker, "pool", "counted", "-p", str(project)], **quiet),
+            subprocess.Popen(
+                [sys.executable, str(HERE / "routed_worker.py"), str(project)], stdout=subprocess.PIPE, text=True
+            ),
+        ]
+        try:
+            took = _sequential(bootstrap, prefix, calls, running[2])
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+    own = [1_000 * (a.answered_s - a.at_s) for arrivals in endpoint.calls.values() for a in arrivals if a.answered_s]
+    topics(bootstrap, *(f"{prefix}hop{number}" for number in range(3)))
+    hops = script("bare_hops.py", bootstrap, prefix, calls)[calls // 10 :]
+    took = took[calls // 10 :]
+    middle = statistics.median(own)
+    p50, p99 = percentile(took, 0.5) - middle, percentile(took, 0.99) - middle
+    bare50, bare99 = percentile(hops, 0.5), percentile(hops, 0.99)
+    print(
+        f"routed model call, endpoint's own {middle:.1f} ms taken off: p50 {p50:.1f} ms, p99 {p99:.1f} ms; three bare hops "
+        f"p50 {bare50:.1f} ms, p99 {bare99:.1f} ms; ratio {p50 / bare50:.1f} and {p99 / bare99:.1f} ({calls} calls)",
+        flush=True,
+    )
+
+
+def _sequential(bootstrap: str, prefix: str, calls: int, worker: subprocess.Popen[str]) -> list[float]:
+    """One task after the other: the next is sent when the result of the last one is there."""
+    _wait_for_topic(bootstrap, f"{prefix}results.asks")
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+    results = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-results"})
+    results.assign([TopicPartition(f"{prefix}results.asks", 0, 0)])
+    took = []
+    for number in range(calls):
+        ticket = {"id": str(number), "customer": "c", "text": f"question {number}", "priority": 1, "amount": 1.0}
+        producer.produce(f"{prefix}tasks.asks", json.dumps(ticket).encode(), str(number).encode(), 0)
+        producer.flush(10)
+        while (message := results.poll(60.0)) is None or message.error() is not None:
+            if message is None:
+                raise SystemExit("no result in a minute")
+        assert worker.stdout is not None
+        took.append(float(worker.stdout.readline()))
+    results.close()
+    return took
+
+
+def _wait_for_topic(bootstrap: str, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    deadline = time.monotonic() + 60
+    while topic not in admin.list_topics(timeout=10).topics:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{topic} did not appear")
+        time.sleep(0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bootstrap", default="", help="an idle broker; default: one is started")
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--only", choices=["noop", "in-flight", "routed"])
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
+        server = None if options.bootstrap else KafkaServer(Path(folder) / "kafka")
+        if server is not None:
+            server.start()
+        bootstrap = options.bootstrap or (server.bootstrap if server is not None else "")
+        try:
+            if options.only in (None, "noop"):
+                noop(bootstrap, options.count, options.pairs)
+            if options.only in (None, "in-flight"):
+                in_flight(bootstrap, max(1, options.pairs // 2))
+            if options.only in (None, "routed"):
+                routed(bootstrap, options.calls)
+        finally:
+            if server is not None:
+                server.stop()
+
+
+if __name__ == "__main__":
+    main()
