@@ -27,12 +27,13 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What can be told of a task before its value is read. ``first_sent``: ms."""
+    """What can be told of a task before its value is read. ``first_sent``: ms; ``request_hash``: the asker's."""
 
     id: str
     key: str | None
     first_sent: int
     reply: Reply | None
+    request_hash: str = ""
 
 
 def text_header(record: Record, name: str) -> str | None:
@@ -63,14 +64,17 @@ def identify(record: Record, agent: str) -> Identity:
     """Id, key and first-sent time; a record without ``ce_id`` is named by its place. Raises MalformedHeader."""
     task_id = text_header(record, names.CE_ID) or f"{agent}-{record.partition}-{record.offset}"
     raw_route, raw_reply = record.header(names.ROUTE), record.header(names.REPLY)
+    request_hash = ""
     if raw_route is not None:
-        first_sent = Route.decode(raw_route).first_sent
+        route = Route.decode(raw_route)
+        first_sent, request_hash = route.first_sent, route.hash
     else:
         sent = _milliseconds(record, names.CE_TIME)
         oldest = record.timestamp - int(DEDUPE_WINDOW.total_seconds() * 1000)
         first_sent = record.timestamp if sent is None else max(min(sent, record.timestamp), oldest)
     key = record.key.decode("utf-8", "replace") if record.key is not None else None
-    return Identity(task_id, key, first_sent, Reply.decode(raw_reply) if raw_reply is not None else None)
+    reply = Reply.decode(raw_reply) if raw_reply is not None else None
+    return Identity(task_id, key, first_sent, reply, request_hash)
 
 
 def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], defaults: Defaults) -> Grant:
@@ -109,4 +113,5 @@ def admitted(record: Record, identity: Identity, grant: Grant, value: Any) -> Ta
         reply=identity.reply,
         traceparent=record.header(names.TRACEPARENT) or b"",
         value=value,
+        request_hash=identity.request_hash,
     )

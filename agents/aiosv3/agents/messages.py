@@ -129,7 +129,7 @@ class Messages:
             error=finish.failure,
             input_offset=record.offset,
             epoch=self.epoch,
-            request_hash=_request_hash(record),
+            request_hash=task.request_hash,
             reply=reply_to(task.reply),
             journal_offset=finish.journal_offset,
             started_at=task.timestamp,
@@ -155,11 +155,6 @@ class Messages:
         error = result.error
         record = answer_record(reply, result.request_hash, result.outcome, content, error=error, usage=result.usage)
         return journal_outgoing(self.codec, reply.topic, reply.partition, record, source)
-
-
-def _request_hash(record: Record) -> str:
-    raw = record.header(names.ROUTE)
-    return Route.decode(raw).hash if raw is not None else ""
 
 
 def _one_way(grant: Grant, route: Route) -> Headers:

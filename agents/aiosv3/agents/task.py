@@ -36,6 +36,7 @@ class Task:
     reply: Reply | None
     traceparent: bytes
     value: Any
+    request_hash: str = ""
 
 
 class JournalEntry(NamedTuple):

@@ -59,7 +59,7 @@ class MisbehavingServer:
         self.raw(head.encode(), content, end="keep")
 
     def stream(self, *pieces: bytes, end: End = "keep", kind: str = "text/event-stream") -> None:
-        """The next answer is a chunked stream. ``keep`` and ``stall`` differ in the last chunk: it comes or does not."""
+        """The next answer is a chunked stream. Only ``keep`` sends the last, empty chunk."""
         head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
         chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
         self.raw(head, *chunks, *([b"0\r\n\r\n"] if end == "keep" else []), end=end)

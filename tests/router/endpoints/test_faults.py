@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiosv3.router.endpoints import errors
@@ -97,6 +97,7 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers, _NOW) == seconds
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_retry_after_takes_any_text(text: str) -> None:
     wait = retry_after({"retry-after": text}, _NOW)
@@ -131,6 +132,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(status=st.integers(300, 599), body=_JSON | st.binary(max_size=60))
 def test_no_body_is_too_odd(status: int, body: Any) -> None:
     error = refused(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiosv3.router.endpoints.errors import BadRequest
@@ -79,6 +79,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=_VALUES, schema=st.dictionaries(st.sampled_from(["type", "enum", "items", "anyOf", "required"]), _VALUES))
 def test_odd_schemas_raise_nothing_else(value: Any, schema: dict[str, Any]) -> None:
     try:

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiosv3.router.policy import MAX_ATTEMPTS, choose
+from aiosv3.router.pools import Health, Pool, Price
+from aiosv3.schemas.headers import Clearance, Grant, Route
+
+GRANT = Grant("t", "root", Clearance.PUBLIC, usd_micros=1_000_000)
+ROUTE = Route("a", 0.2, tokens=1_000, max_tokens=500)
+WELL = Health(known=True)
+CHEAP = Pool("cheap", "openai", "small", Clearance.PUBLIC, Price(100_000, 400_000), quality=0.3)
+GOOD = Pool("good", "openai", "large", Clearance.PUBLIC, Price(3_000_000, 15_000_000), quality=0.9)
+OWN = Pool("own", "vllm", "llama", Clearance.RESTRICTED, Price(), quality=0.5, capabilities=frozenset())
+POOLS = [CHEAP, GOOD, OWN]
+
+
+def decide(grant: Grant = GRANT, route: Route = ROUTE, pools: list[Pool] | None = None, **health: Health) -> str | None:
+    chosen = pools if pools is not None else POOLS
+    known = {pool.name: health.get(pool.name, WELL) for pool in chosen}
+    choice = choose(grant, route, chosen, known)
+    return choice.pool.name if choice.pool is not None else None
+
+
+def refusal(
+    grant: Grant = GRANT, route: Route = ROUTE, pools: list[Pool] | None = None, **health: Health
+) -> tuple[str, str]:
+    chosen = pools if pools is not None else POOLS
+    choice = choose(grant, route, chosen, {pool.name: health.get(pool.name, WELL) for pool in chosen})
+    assert choice.pool is None
+    assert choice.error is not None
+    return choice.error.type, choice.error.message
+
+
+def test_an_easy_question_goes_to_the_cheap_pool_and_a_hard_one_to_the_good_pool() -> None:
+    assert decide(pools=[CHEAP, GOOD]) == "cheap"
+    assert decide(route=replace(ROUTE, complexity=0.95), pools=[CHEAP, GOOD]) == "good"
+
+
+@pytest.mark.parametrize("clearance", [Clearance.INTERNAL, Clearance.CONFIDENTIAL, Clearance.RESTRICTED])
+def test_private_data_goes_to_a_cleared_pool_only(clearance: Clearance) -> None:
+    assert decide(replace(GRANT, clearance=clearance)) == "own"
+
+
+def test_without_a_cleared_pool_it_is_refused_not_downgraded() -> None:
+    kind, words = refusal(replace(GRANT, clearance=Clearance.CONFIDENTIAL), pools=[CHEAP, GOOD])
+    assert kind == "ClearanceDenied"
+    assert "confidential" in words
+    assert "public" in words
+
+
+def test_a_cleared_pool_that_is_down_is_no_reason_to_use_another() -> None:
+    kind, words = refusal(replace(GRANT, clearance=Clearance.RESTRICTED), own=Health(known=True, down="500"))
+    assert kind == "ModelUnavailable"
+    assert "clearance" in words
+
+
+def test_cost_limits_of_call_and_tree() -> None:
+    assert refusal(route=replace(ROUTE, usd_micros=100), pools=[CHEAP, GOOD])[0] == "BudgetExceeded"
+    assert refusal(replace(GRANT, usd_micros=100), pools=[CHEAP, GOOD])[0] == "BudgetExceeded"
+    assert decide(route=replace(ROUTE, usd_micros=300, complexity=1.0), pools=[CHEAP, GOOD]) == "cheap"
+
+
+def test_pins_capabilities_and_context_window() -> None:
+    assert decide(route=replace(ROUTE, pool="good")) == "good"
+    assert decide(route=replace(ROUTE, model="llama")) == "own"
+    assert decide(route=replace(ROUTE, needs=("json",)), pools=[OWN, GOOD]) == "good"
+    long = replace(ROUTE, tokens=200_000)
+    assert refusal(route=long)[1].count("context") == len(POOLS)
+
+
+def test_health_and_fallback() -> None:
+    assert decide(cheap=Health(known=True, down="429"), pools=[CHEAP, GOOD]) == "good"
+    again = replace(ROUTE, attempt=2, tried=("cheap",))
+    assert decide(route=again, pools=[CHEAP, GOOD]) == "good"
+
+
+def test_after_all_were_tried_it_goes_round_again_and_ends() -> None:
+    second = replace(ROUTE, attempt=3, tried=("cheap", "good"))
+    assert decide(route=second, pools=[CHEAP, GOOD]) == "cheap"
+    last = replace(ROUTE, attempt=MAX_ATTEMPTS + 1, tried=("cheap", "good") * 3)
+    kind, words = refusal(route=last, pools=[CHEAP, GOOD])
+    assert kind == "ModelUnavailable"
+    assert "cheap, good" in words
+
+
+def test_a_full_or_slow_pool_loses_to_an_equal_one() -> None:
+    twin = replace(CHEAP, name="twin")
+    assert decide(pools=[CHEAP, twin], cheap=Health(known=True, load=1.0)) == "twin"
+    hurry = replace(ROUTE, latency_ms=100)
+    assert decide(route=hurry, pools=[CHEAP, twin], cheap=Health(known=True, latency_ms=5_000)) == "twin"
+    assert decide(pools=[CHEAP, twin], cheap=Health(known=True, degraded=True)) == "twin"
+
+
+def test_no_pools_says_what_to_do() -> None:
+    assert "aiosv3.toml" in refusal(pools=[])[1]
+
+
+def test_every_candidate_has_a_reason_and_equal_inputs_an_equal_decision() -> None:
+    known = {pool.name: WELL for pool in POOLS}
+    choice = choose(replace(GRANT, clearance=Clearance.INTERNAL), ROUTE, POOLS, known)
+    assert [candidate.pool for candidate in choice.candidates] == ["cheap", "good", "own"]
+    assert all(candidate.reason for candidate in choice.candidates)
+    assert [candidate.eligible for candidate in choice.candidates] == [False, False, True]
+    assert choice == choose(replace(GRANT, clearance=Clearance.INTERNAL), ROUTE, POOLS, known)
+
+
+pools = st.lists(
+    st.builds(
+        Pool,
+        name=st.sampled_from("abcdef"),
+        kind=st.just("openai"),
+        model=st.sampled_from(["m", "n"]),
+        clearance=st.sampled_from(Clearance),
+        price=st.builds(Price, st.integers(0, 10**8), st.integers(0, 10**8)),
+        context_window=st.integers(0, 10_000),
+        quality=st.floats(0, 1),
+    ),
+    unique_by=lambda pool: pool.name,
+    max_size=6,
+)
+healths = st.builds(
+    Health,
+    st.booleans(),
+    st.none() | st.just("down"),
+    st.booleans(),
+    st.floats(0, 1),
+    st.none() | st.integers(0, 10**6),
+)
+
+
+@given(
+    st.sampled_from(Clearance),
+    pools,
+    st.lists(healths, min_size=6, max_size=6),
+    st.floats(0, 1),
+    st.lists(st.sampled_from("abcdef"), max_size=8),
+    st.none() | st.sampled_from("abcdef"),
+)
+def test_no_sequence_of_failures_sends_a_prompt_below_its_class(
+    clearance: Clearance,
+    given_pools: list[Pool],
+    states: list[Health],
+    complexity: float,
+    tried: list[str],
+    pin: str | None,
+) -> None:
+    """Fail closed over the whole fallback chain: each attempt's choice is cleared, whatever was tried before."""
+    health = {pool.name: state for pool, state in zip(given_pools, states, strict=False)}
+    grant = replace(GRANT, clearance=clearance, usd_micros=None)
+    route = replace(ROUTE, complexity=complexity, pool=pin)
+    for attempt in range(1, MAX_ATTEMPTS + 3):
+        choice = choose(grant, replace(route, attempt=attempt, tried=tuple(tried)), given_pools, health)
+        if choice.pool is None:
+            assert choice.error is not None
+            return
+        assert choice.pool.clearance >= clearance
+        tried.append(choice.pool.name)
+    raise AssertionError("the chain of attempts never ended")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aiosv3.router.pools import Pool, PoolTable, Price
+from aiosv3.router.router import Router
+from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.errors import AiosError, MalformedHeader
+from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
+from aiosv3.schemas.records import Decision, DecisionOutcome, JournalRecord, Outcome
+from aiosv3.schemas.store import SchemaStore
+from aiosv3.schemas.topics import Topics
+from aiosv3.streams.effector import Request
+from aiosv3.streams.log import Outgoing, Record
+
+NOW = 1_750_000_000_000
+PUBLIC = Pool("cloud", "openai", "m", Clearance.PUBLIC, Price(1_000_000, 1_000_000))
+PRIVATE = Pool("own", "vllm", "l", Clearance.RESTRICTED)
+GRANT_ = Grant("t", "root-1", Clearance.PUBLIC, 1_000_000, NOW + 1_000, 1)
+ROUTE_ = Route("a", 0.2, 10, 10, first_sent=NOW, hash="h1")
+REPLY_ = Reply("aios.journal.a", 1, 7, "task-1", "2", "tok")
+
+
+@pytest.fixture
+def codec() -> Codec:
+    return Codec(SchemaStore())
+
+
+@pytest.fixture
+def router(codec: Codec) -> Router:
+    return Router(Topics(), codec, [PUBLIC, PRIVATE], PoolTable(), lambda: NOW)
+
+
+def record(grant: Grant = GRANT_, route: Route = ROUTE_, request_id: bytes = b"task-1/2", **dropped: bool) -> Record:
+    headers = [("ce_id", request_id), (GRANT, grant.encode()), (ROUTE, route.encode()), (REPLY, REPLY_.encode())]
+    kept = [(name, value) for name, value in headers if not dropped.get(name.replace("-", "_"))]
+    return Record("aios.prompts", 3, 42, NOW, b"root-1", b"opaque bytes", kept)
+
+
+def read(router: Router, of: Record) -> Request:
+    request = router.read(of)
+    assert isinstance(request, Request)
+    return request
+
+
+def decision_of(codec: Codec, answer: Outgoing) -> Decision:
+    return codec.decode_as(Decision, answer.value or b"")
+
+
+def test_a_request_is_decided_and_forwarded_untouched(router: Router, codec: Codec) -> None:
+    request = read(router, record())
+    answer = router.work(request, epoch=5)
+    decision = decision_of(codec, answer)
+    assert decision.outcome is DecisionOutcome.ROUTED
+    assert (decision.input_offset, decision.epoch, decision.request_hash) == (42, 5, "h1")
+    assert decision.candidates
+    onward = router.forward(request, answer)
+    assert onward is not None
+    assert onward.topic == f"aios.prompts.{decision.pool}"
+    assert (onward.value, onward.headers) == (b"opaque bytes", record().headers)
+
+
+def test_the_own_log_record_names_its_input(router: Router) -> None:
+    request = read(router, record())
+    answer = router.work(request, epoch=5)
+    learned = router.learn(Record("aios.decisions", 3, 9, NOW, answer.key, answer.value, answer.headers))
+    assert learned == ("task-1/2", 42)
+
+
+def test_rule_15_a_duplicate_goes_to_the_pool_of_the_first_decision(router: Router, codec: Codec) -> None:
+    request = read(router, record())
+    first = router.work(request, epoch=5)
+    pool = decision_of(codec, first).pool
+    later = read(router, record(replace(GRANT_, exp=None), replace(ROUTE_, complexity=1.0)))
+    stored = Record("aios.decisions", 3, 9, NOW, first.key, first.value, first.headers)
+    onward = router.forward(later, stored)
+    assert onward is not None
+    assert onward.topic == f"aios.prompts.{pool}"
+
+
+def test_a_copy_of_a_higher_class_does_not_ride_on_an_earlier_decision(router: Router, codec: Codec) -> None:
+    first = router.work(read(router, record(route=replace(ROUTE_, pool="cloud"))), epoch=5)
+    assert decision_of(codec, first).pool == "cloud"
+    secret = read(router, record(replace(GRANT_, clearance=Clearance.RESTRICTED)))
+    onward = router.forward(secret, first)
+    assert onward is not None
+    assert onward.topic == REPLY_.topic
+    answer = codec.decode_as(JournalRecord, onward.value or b"")
+    assert answer.error is not None
+    assert answer.error.type == "ClearanceDenied"
+
+
+def test_a_refusal_goes_back_to_the_asker_with_its_token(router: Router, codec: Codec) -> None:
+    request = read(router, record(replace(GRANT_, clearance=Clearance.CONFIDENTIAL), replace(ROUTE_, pool="cloud")))
+    onward = router.forward(request, router.work(request, epoch=5))
+    assert onward is not None
+    assert (onward.topic, onward.partition) == ("aios.journal.a", 1)
+    answer = codec.decode_as(JournalRecord, onward.value or b"")
+    assert (answer.outcome, answer.token, answer.step_id, answer.task_offset) == (Outcome.FAILED, "tok", "2", 7)
+
+
+def test_past_its_deadline_nothing_is_routed(router: Router, codec: Codec) -> None:
+    decision = decision_of(codec, router.work(read(router, record(replace(GRANT_, exp=NOW))), epoch=5))
+    assert decision.outcome is DecisionOutcome.REFUSED
+    assert decision.error is not None
+    assert decision.error.type == "StepTimeout"
+
+
+def test_nobody_to_tell_is_no_error(router: Router) -> None:
+    request = read(router, record(replace(GRANT_, exp=NOW), aios_reply=True))
+    assert router.forward(request, router.work(request, epoch=5)) is None
+
+
+@pytest.mark.parametrize("missing", ["ce_id", "aios_grant", "aios_route"])
+def test_a_request_without_its_headers_is_poison(router: Router, missing: str) -> None:
+    with pytest.raises(MalformedHeader, match=missing.replace("_", "[-_]")):
+        router.read(record(**{missing: True}))
+
+
+def test_an_id_that_is_not_text_is_poison(router: Router) -> None:
+    with pytest.raises(MalformedHeader, match="not UTF-8"):
+        router.read(record(request_id=b"\xff"))
+
+
+def test_what_cannot_be_decided_is_refused_in_words(router: Router, codec: Codec) -> None:
+    answer = router.refuse(read(router, record()), AiosError("too old"), epoch=5)
+    assert answer is not None
+    assert decision_of(codec, answer).reason == "too old"
+
+
+def test_prefix_groups_stay_together(router: Router) -> None:
+    request = read(router, record(route=replace(ROUTE_, prefix="conversation-9")))
+    onward = router.forward(request, router.work(request, epoch=5))
+    assert onward is not None
+    assert onward.key == b"conversation-9"

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from aiosv3.router.breaker import BreakerPolicy
+from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
+from aiosv3.router.endpoints.errors import (
+    BadRequest,
+    EndpointError,
+    Overloaded,
+    RateLimited,
+    ServerFault,
+    Spent,
+    StreamCut,
+)
+from aiosv3.router.pools import Pool, Price
+from aiosv3.router.worker import ModelWorker, WorkerPolicy
+from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.errors import AiosError, MalformedValue
+from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
+from aiosv3.schemas.records import Completion, JournalRecord, Message, ModelRequest, Outcome, Prompt, Role
+from aiosv3.schemas.store import SchemaStore
+from aiosv3.schemas.topics import Topics
+from aiosv3.streams.effector import Request, Unresolved
+from aiosv3.streams.log import Outgoing, Record
+
+NOW = 1_750_000_000_000
+POOL = Pool("cloud", "openai", "m", Clearance.INTERNAL, Price(1_000_000, 2_000_000))
+PROMPT = Prompt((Message(Role.USER, "hello"),), None, 10)
+ANSWERED = Completed("hi", None, "stop", 10, 5, 0, "req-1", 3)
+
+
+@dataclass
+class Scripted:
+    """An endpoint that does what it is told, in order."""
+
+    script: list[Completed | EndpointError]
+    calls: list[Call] = field(default_factory=list)
+
+    async def complete(self, call: Call) -> Completed:
+        self.calls.append(call)
+        said = self.script.pop(0)
+        if isinstance(said, EndpointError):
+            raise said
+        return said
+
+    async def probe(self) -> Probed:
+        return Probed(("m",), 1)
+
+    async def aclose(self) -> None:
+        return None
+
+
+@pytest.fixture
+def codec() -> Codec:
+    return Codec(SchemaStore())
+
+
+def worker(codec: Codec, *script: Completed | EndpointError, retries: int = 0) -> tuple[ModelWorker, Scripted]:
+    endpoint = Scripted(list(script))
+    policy = WorkerPolicy(retries=retries, backoff=0.0, breaker=BreakerPolicy(failures=2))
+    return ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy), endpoint
+
+
+def request(
+    codec: Codec,
+    of: ModelWorker,
+    *,
+    clearance: Clearance = Clearance.PUBLIC,
+    exp: int | None = None,
+    content: Prompt | bytes = PROMPT,
+    route: Route | None = None,
+    request_id: str = "task-1/2",
+) -> Request:
+    body = ModelRequest("task-1/2", "root-1", "task-1", "2", "a", content)
+    headers = [
+        ("ce_id", request_id.encode()),
+        (GRANT, Grant("t", "root-1", clearance, None, exp, 1).encode()),
+        (ROUTE, (route or Route("a", 0.2, 10, 10, first_sent=NOW, hash="h1")).encode()),
+        (REPLY, Reply("aios.journal.a", 1, 7, "task-1", "2", "tok").encode()),
+    ]
+    read = of.read(Record("aios.prompts.cloud", 3, 42, NOW, b"k", codec.encode(body), headers))
+    assert isinstance(read, Request)
+    return read
+
+
+async def done(work: object) -> Outgoing:
+    answer = await work if inspect.isawaitable(work) else work
+    assert isinstance(answer, Outgoing)
+    return answer
+
+
+def completion(codec: Codec, answer: Outgoing) -> Completion:
+    return codec.decode_as(Completion, answer.value or b"")
+
+
+async def test_an_answer_is_a_completion_with_its_bill(codec: Codec) -> None:
+    made, endpoint = worker(codec, ANSWERED)
+    asked = request(codec, made)
+    answer = await done(made.work(asked, epoch=4))
+    said = completion(codec, answer)
+    assert (said.outcome, said.pool, said.input_offset, said.epoch) == (Outcome.OK, "cloud", 42, 4)
+    assert said.usage.cost_usd_micros == 20
+    assert endpoint.calls[0].idempotency_key == "task-1/2"
+    onward = made.forward(asked, answer)
+    assert onward is not None
+    back = codec.decode_as(JournalRecord, onward.value or b"")
+    assert (onward.topic, onward.partition, back.token, back.request_hash) == ("aios.journal.a", 1, "tok", "h1")
+    assert json.loads(str(back.content)) == {"text": "hi", "tool_calls": None}
+
+
+async def test_data_above_the_pools_class_is_never_sent(codec: Codec) -> None:
+    """The last line: the router said otherwise, the worker does not."""
+    made, endpoint = worker(codec, ANSWERED)
+    answer = await done(made.work(request(codec, made, clearance=Clearance.CONFIDENTIAL), epoch=4))
+    said = completion(codec, answer)
+    assert said.outcome is Outcome.FAILED
+    assert said.error is not None
+    assert said.error.type == "ClearanceDenied"
+    assert not endpoint.calls
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"), [({"exp": NOW}, "StepTimeout"), ({"content": b"sealed"}, "ClearanceDenied")]
+)
+async def test_what_must_not_be_called_is_answered_at_once(codec: Codec, change: dict[str, object], kind: str) -> None:
+    made, endpoint = worker(codec, ANSWERED)
+    said = completion(codec, await done(made.work(request(codec, made, **change), epoch=4)))  # type: ignore[arg-type]
+    assert said.error is not None
+    assert said.error.type == kind
+    assert not endpoint.calls
+
+
+async def test_a_refused_call_is_the_next_attempt_on_prompts(codec: Codec) -> None:
+    made, _ = worker(codec, Overloaded("full", status=503))
+    asked = request(codec, made)
+    answer = await done(made.work(asked, epoch=4))
+    assert completion(codec, answer).outcome is Outcome.REFUSED
+    onward = made.forward(asked, answer)
+    assert onward is not None
+    assert (onward.topic, onward.key, onward.value) == ("aios.prompts", b"root-1", asked.record.value)
+    headers = dict(onward.headers)
+    route = Route.decode(headers[ROUTE])
+    assert (headers["ce_id"], route.attempt, route.tried, route.hash) == (b"task-1/2~2", 2, ("cloud",), "h1")
+
+
+async def test_the_third_attempt_follows_the_second(codec: Codec) -> None:
+    made, _ = worker(codec, Overloaded("full", status=503))
+    route = Route("a", 0.2, 10, 10, attempt=2, first_sent=NOW, hash="h1", tried=("own",))
+    asked = request(codec, made, route=route, request_id="task-1/2~2")
+    onward = made.forward(asked, await done(made.work(asked, epoch=4)))
+    assert onward is not None
+    assert dict(onward.headers)["ce_id"] == b"task-1/2~3"
+    assert Route.decode(dict(onward.headers)[ROUTE]).tried == ("own", "cloud")
+
+
+async def test_a_wrong_request_is_final(codec: Codec) -> None:
+    made, _ = worker(codec, BadRequest("no such field", status=400))
+    asked = request(codec, made)
+    answer = await done(made.work(asked, epoch=4))
+    assert completion(codec, answer).outcome is Outcome.FAILED
+    onward = made.forward(asked, answer)
+    assert onward is not None
+    error = codec.decode_as(JournalRecord, onward.value or b"").error
+    assert error is not None
+    assert error.type == "ModelRefused"
+
+
+async def test_a_passing_fault_is_tried_again_here(codec: Codec) -> None:
+    made, endpoint = worker(codec, ServerFault("oops", status=500), ANSWERED, retries=1)
+    said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
+    assert said.outcome is Outcome.OK
+    assert [call.idempotency_key for call in endpoint.calls] == ["task-1/2", "task-1/2"]
+
+
+async def test_retry_after_rests_the_replica_instead(codec: Codec) -> None:
+    made, endpoint = worker(codec, RateLimited("slow down", status=429, retry_after_s=3.0), retries=1)
+    said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
+    assert said.outcome is Outcome.REFUSED
+    assert len(endpoint.calls) == 1
+    assert made.breaker.remaining() > 2.0
+    resting = completion(codec, await done(made.work(request(codec, made, request_id="other/1"), epoch=4)))
+    assert resting.outcome is Outcome.REFUSED
+    assert len(endpoint.calls) == 1
+
+
+async def test_a_cut_stream_is_on_the_bill(codec: Codec) -> None:
+    made, _ = worker(codec, StreamCut("cut", spent=Spent(10, 4, 0, estimated=True)))
+    said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
+    assert said.outcome is Outcome.REFUSED
+    assert (said.usage.output_tokens, said.usage.cost_usd_micros) == (4, 18)
+
+
+async def test_the_pools_status_quotes_no_provider(codec: Codec) -> None:
+    made, _ = worker(codec, ServerFault("your prompt 'my secret' failed", status=500))
+    await done(made.work(request(codec, made), epoch=4))
+    assert "secret" not in made.load.note
+
+
+async def test_a_cancelled_call_says_nothing_about_the_endpoint(codec: Codec) -> None:
+    made, endpoint = worker(codec)
+
+    async def hangs(call: Call) -> Completed:
+        await asyncio.Event().wait()
+        raise AssertionError(call)
+
+    endpoint.complete = hangs  # type: ignore[method-assign]
+    task = asyncio.ensure_future(done(made.work(request(codec, made), epoch=4)))
+    await asyncio.sleep(0)
+    assert made.load.in_flight == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (made.load.in_flight, made.breaker.failures) == (0, 0)
+
+
+def test_poison_and_unknown_schemas(codec: Codec) -> None:
+    made, _ = worker(codec)
+    good = request(codec, made).record
+    with pytest.raises(MalformedValue):
+        made.read(good._replace(value=None))
+    with pytest.raises(MalformedValue):
+        made.read(good._replace(value=b"garbage"))
+    waiting = made.read(good._replace(value=b"\0\x3b\x9a\xca\x00\x02"))
+    assert isinstance(waiting, Unresolved)
+    waiting.wait.close()  # type: ignore[attr-defined]
+
+
+async def test_what_cannot_be_worked_on_is_refused_in_words(codec: Codec) -> None:
+    made, _ = worker(codec)
+    answer = made.refuse(request(codec, made), AiosError("too old"), epoch=4)
+    assert answer is not None
+    error = completion(codec, answer).error
+    assert error is not None
+    assert "too old" in error.message
+
+
+def test_the_median_is_of_the_last_calls(codec: Codec) -> None:
+    made, _ = worker(codec)
+    assert made.load.median() is None
+    for took in [1_000] * 64 + [5] * 64:
+        made.load.took(took)
+    assert made.load.median() == 5
+    assert replace(made.policy, retries=2).retries == 2
