@@ -104,6 +104,13 @@ class AgentSettings(_Group):
         return value
 
 
+class MetricsSettings(_Group):
+    """Prometheus: a port for each process (``AIOSV3_METRICS__PORT``); 0 serves nothing."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    host: str = "127.0.0.1"
+
+
 class UpSettings(_Group):
     """What ``aiosv3 up`` starts: processes of each kind."""
 
@@ -126,6 +133,7 @@ class Settings(BaseSettings):
     pools: dict[str, PoolSettings] = {}
     agent: dict[str, AgentSettings] = {}
     up: UpSettings = UpSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from prometheus_client import start_http_server
+
 from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults
 from aiosv3.app.projects import api_key, find_pools, load_agents, mesh_secret, pool_of
 from aiosv3.app.settings import Settings, SettingsError
@@ -98,6 +100,9 @@ async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
 async def serve(mesh: Mesh, processor: Processor, beside: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
     """Runs a processor until SIGTERM or SIGINT, then drains. An unexpected error ends the process (exit code 70)."""
     loop = asyncio.get_running_loop()
+    serving = mesh.settings.metrics
+    if serving.port:
+        start_http_server(serving.port, serving.host, mesh.metrics.registry)
     stop = asyncio.Event()
     broken: list[dict[str, Any]] = []
 

@@ -11,6 +11,7 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.errors import DataLost, NewerCommit
 from aiosv3.streams.log import Committed, Record, Start
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
+from aiosv3.streams.truncation import JournalTruncation
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Processor:
         self._commit_every = commit_every
         self._tenures: dict[int, Tenure] = {}
         self._last: dict[int, Commit] = {}
+        self._truncations: dict[int, JournalTruncation] = {}
         self._refused: dict[int, str] = {}
         self._why: dict[int, str] = {}
         self._committing: asyncio.Task[None] | None = None
@@ -119,6 +121,7 @@ class Processor:
         """Stops the tenure and returns its last commit, if it has one to make."""
         self._refused.pop(partition, None)
         tenure = self._tenures.pop(partition, None)
+        self._truncations.pop(partition, None)
         self._wiring.metrics.partitions.set(len(self._tenures))
         if tenure is None:
             return None
@@ -130,6 +133,7 @@ class Processor:
         """Stops the tenure; nothing is committed."""
         self._refused.pop(partition, None)
         tenure = self._tenures.pop(partition, None)
+        self._truncations.pop(partition, None)
         self._wiring.metrics.partitions.set(len(self._tenures))
         if tenure is not None:
             tenure.stop("lost")
@@ -162,9 +166,21 @@ class Processor:
         if accepted and self._tenures.get(partition) is tenure:
             self._last[partition] = commit
             self._wiring.metrics.commits.inc()
+            await self._truncate(partition, commit)
         elif not accepted:
             self._wiring.metrics.commits_refused.inc()
         return accepted
+
+    async def _truncate(self, partition: int, commit: Commit) -> None:
+        if self._wiring.journal_topic is None:
+            return
+        truncation = self._truncations.get(partition)
+        if truncation is None:
+            truncation = JournalTruncation(self._wiring.log, self._wiring.journal_topic, partition)
+            self._truncations[partition] = truncation
+        now = asyncio.get_running_loop().time()
+        truncation.committed(now, commit.journal)
+        await truncation.run(now)
 
     def _contested(self, tenure: Tenure) -> None:
         """Somebody else's marker stands above mine: stop, and find out who owns the partition (rule 2)."""

@@ -57,8 +57,8 @@ async def _opened(provider: Any, kind: str) -> Any:
         yield endpoint
 
 
-async def _as_a_worker_would(endpoint: Endpoint, call: Call) -> Any:
-    """Tries again as the errors advise; the wait is the advised one."""
+async def _as_a_worker_would(provider: Any, endpoint: Endpoint, call: Call) -> Any:
+    """Tries again as the errors advise. The mock takes a retry for one only once it has noticed the failure itself."""
     pause = 0.06
     for _ in range(_TRIES - 1):
         try:
@@ -66,6 +66,7 @@ async def _as_a_worker_would(endpoint: Endpoint, call: Call) -> Any:
         except EndpointError as error:
             if not error.reroute:
                 raise
+            await _verdict(provider)
             await _wait(error.retry_after_s or pause)
             pause *= 2
     return await endpoint.complete(call)
@@ -108,7 +109,7 @@ async def test_a_fault_is_seen_and_survived(
             await endpoint.complete(call(model=_MODELS[kind]))
         assert type(caught.value) is expected
         await _script(provider, {**behavior, "times": 2})
-        assert (await _as_a_worker_would(endpoint, call(model=_MODELS[kind]))).text
+        assert (await _as_a_worker_would(provider, endpoint, call(model=_MODELS[kind]))).text
     verdict = await _verdict(provider)
     assert verdict["passed"], json.dumps(verdict, indent=1)
     assert (verdict["calls"], verdict["attempts"], verdict["faults_injected"]) == (1, 3, 2)

@@ -19,6 +19,8 @@ from aiosv3.schemas.records import Message, Role
 
 Calls = Callable[..., Call]
 NAME = SMOLLM2.model
+_STORY = "Tell a long story."
+"""It never comes to an end by itself: seen up to 1,500 tokens."""
 _CAPITAL = json.dumps(
     {
         "type": "object",
@@ -82,7 +84,7 @@ async def test_structured_output(model: LocalModel, ask: Calls) -> None:
 @pytest.mark.model
 async def test_the_loop_is_never_blocked(model: LocalModel, ask: Calls) -> None:
     turns = 0
-    task = asyncio.create_task(model.complete(ask("Tell a long story.", max_tokens=40)))
+    task = asyncio.create_task(model.complete(ask(_STORY, max_tokens=40)))
     while not task.done():
         await asyncio.wait({task}, timeout=0.01)
         turns += 1
@@ -92,7 +94,7 @@ async def test_the_loop_is_never_blocked(model: LocalModel, ask: Calls) -> None:
 
 @pytest.mark.model
 async def test_a_cancelled_call_lets_the_next_one_in(model: LocalModel, ask: Calls) -> None:
-    endless = ask("Count from one to a million, one number a line.", max_tokens=4000)
+    endless = ask(_STORY, max_tokens=8000)
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(model.complete(endless))
     done, _ = await asyncio.wait({task}, timeout=1.0)
@@ -102,23 +104,23 @@ async def test_a_cancelled_call_lets_the_next_one_in(model: LocalModel, ask: Cal
         await task
     began = loop.time()
     assert (await model.complete(ask(max_tokens=2))).text
-    # Four thousand tokens would take a minute and more.
-    assert loop.time() - began < 20
+    # Eight thousand tokens would take minutes.
+    assert loop.time() - began < 40
 
 
 @pytest.mark.model
 async def test_a_call_whose_time_is_up(model: LocalModel, ask: Calls) -> None:
     with pytest.raises(errors.CallTimeout) as caught:
-        await model.complete(ask("Count from one to a million.", max_tokens=4000, timeout_s=2.0))
+        await model.complete(ask(_STORY, max_tokens=8000, timeout_s=5.0))
     assert caught.value.input_tokens > 20
-    assert caught.value.output_tokens > 0
+    assert caught.value.usage_estimated
 
 
 @pytest.mark.model
 async def test_closing_fails_what_runs_and_what_waits(weights_file: Path, ask: Calls) -> None:
     model = LocalModel(weights_file)
     await model.probe()
-    endless = ask("Count from one to a million.", max_tokens=4000)
+    endless = ask(_STORY, max_tokens=8000)
     tasks = [asyncio.create_task(model.complete(endless)) for _ in range(3)]
     await asyncio.wait(tasks, timeout=0.5)
     await model.aclose()

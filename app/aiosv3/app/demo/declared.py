@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from aiosv3.app.demo.families import Licence, families
 
@@ -84,7 +84,7 @@ _A_TEXT: Final = 200
 
 def declared(distribution: metadata.Distribution) -> Declared:
     """License-Expression first, then the trove classifiers, then the old License field."""
-    head = distribution.metadata
+    head: Any = distribution.metadata
     expression = (head.get("License-Expression") or "").strip()
     if expression:
         return Declared(expression, "License-Expression", of_expression(expression))

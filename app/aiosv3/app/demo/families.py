@@ -38,7 +38,7 @@ Licence: TypeAlias = Literal[
 LICENCES: Final[tuple[Licence, ...]] = get_args(Licence)
 UNKNOWN: Final = "unknown"
 
-_QUOTES: Final = re.compile("[\"'`“”„‘’]+")
+_QUOTES: Final = re.compile("[\"'`\u201c\u201d\u201e\u2018\u2019]+")
 _NOISE: Final = re.compile(r"(?:[\s#*>|_~=;{}\\]|(?<!\w)(?://+|-{2,}|\.\.)(?!\w)|<[a-z/]{1,4}>)+")
 
 
@@ -57,18 +57,24 @@ def normalise(text: str) -> str:
 _PHRASES: Final[tuple[tuple[Licence, str], ...]] = (
     (
         "ISC",
-        r"permission to use, copy, modify,? (?:and/or|and|or) distribute this software for any purpose with or without"
-        r" fee is hereby granted, provided that",
+        (
+            r"permission to use, copy, modify,? (?:and/or|and|or) distribute this software for any purpose with"
+            r" or without fee is hereby granted, provided that"
+        ),
     ),
     (
         "0BSD",
-        r"permission to use, copy, modify,? (?:and/or|and|or) distribute this software for any purpose with or without"
-        r" fee is hereby granted\.",
+        (
+            r"permission to use, copy, modify,? (?:and/or|and|or) distribute this software for any purpose with"
+            r" or without fee is hereby granted\."
+        ),
     ),
     (
         "HPND",
-        r"permission to use, copy,(?: and)? modify,?[a-z, ]{0,30}distribute[a-z, ]{0,12} this software and its"
-        r" documentation for any purpose[a-z, ]{0,30} is hereby granted(?: without fee)?, provided that",
+        (
+            r"permission to use, copy,(?: and)? modify,?[a-z, ]{0,30}distribute[a-z, ]{0,12} this software and its"
+            r" documentation for any purpose[a-z, ]{0,30} is hereby granted(?: without fee)?, provided that"
+        ),
     ),
     ("Apache-2.0", r"apache license,? version 2\.0, january 2004"),
     ("Apache-2.0", r"licensed under the apache license, version 2\.0"),
@@ -83,8 +89,10 @@ _PHRASES: Final[tuple[tuple[Licence, str], ...]] = (
     ("PSF-2.0", r"this license agreement is between the python software foundation"),
     (
         "Zlib",
-        r"this software is provided as-is, without any express or implied warranty\. in no event will the authors be"
-        r" held liable",
+        (
+            r"this software is provided as-is, without any express or implied warranty\. in no event will the"
+            r" authors be held liable"
+        ),
     ),
     ("Unlicense", r"this is free and unencumbered software released into the public domain"),
     ("CC0-1.0", r"cc0 1\.0 universal"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from aiosv3.app.demo.topiclog import Result
 from aiosv3.schemas.records import DecisionOutcome
 
 
-class Outcome(Enum):
+class Standing(Enum):
     """What a line of the list says; in this order."""
 
     MISMATCH = "mismatch"
@@ -27,7 +27,7 @@ class Outcome(Enum):
     @property
     def place(self) -> int:
         """Where it stands in the list."""
-        return list(Outcome).index(self)
+        return list(Standing).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +60,51 @@ Versions = Mapping[str, tuple[str, Declared]]
 def findings(records: Records, held_back: Versions) -> list[Finding]:
     """A line for each task, mismatches first, then by name."""
     visible = first_per_task(records.results)
-    routed: dict[str, list[str]] = {}
-    for decision in first_per_request(records.decisions).values():
-        pool = decision.pool if decision.outcome is DecisionOutcome.ROUTED else "refused"
-        pools = routed.setdefault(decision.task_id, [])
-        if pool is not None and pool not in pools:
-            pools.append(pool)
+    asked = _asked(records)
     tasks = {entry.value.task_id: entry.value.distribution for entry in records.tasks}
     lines = []
     for task_id, distribution in tasks.items():
         version, declared = held_back.get(distribution, ("", Declared("", "nothing", frozenset())))
         entry = visible.get(task_id)
-        route = " ".join(routed.get(task_id, []))
-        lines.append(_line(distribution, version, declared, None if entry is None else entry.value, route))
-    return sorted(lines, key=lambda one: (Outcome(one.verdict).place, one.distribution.lower()))
+        line = _line(distribution, version, declared, None if entry is None else entry.value)
+        lines.append(_with_route(line, asked.get(task_id, {})))
+    return sorted(lines, key=lambda one: (Standing(one.verdict).place, one.distribution.lower()))
 
 
-def _line(distribution: str, version: str, declared: Declared, result: Result | None, route: str) -> Finding:
+def model_label(model: str) -> str:
+    """A model by its name; the one that comes with the local stack is named as what it is."""
+    return f"{model}, a toy model" if model.startswith("SmolLM2-135M") else model
+
+
+def _asked(records: Records) -> dict[str, dict[str, str]]:
+    """For each task the pools that its requests went to, with their models."""
+    asked: dict[str, dict[str, str]] = {}
+    for decision in first_per_request(records.decisions).values():
+        routed = decision.outcome is DecisionOutcome.ROUTED and decision.pool is not None
+        pool = str(decision.pool) if routed else "refused"
+        asked.setdefault(decision.task_id, {})[pool] = (decision.model or "") if routed else ""
+    return asked
+
+
+def _with_route(line: Finding, asked: Mapping[str, str]) -> Finding:
+    models = [model_label(model) for model in dict.fromkeys(asked.values()) if model]
+    reason = f"{line.reason} [{'; '.join(models)}]" if models else line.reason
+    return replace(line, route=" ".join(asked), reason=reason)
+
+
+def _line(distribution: str, version: str, declared: Declared, result: Result | None) -> Finding:
     words = declared.text or "nothing"
     if result is None or result.content is None:
         error = result.error if result is not None else None
         reason = "the task has no result" if error is None else f"{error.type}: {error.message}"
-        return Finding(distribution, version, words, "", "", Outcome.NO_RESULT.value, "", route, reason)
+        return Finding(distribution, version, words, "", "", Standing.NO_RESULT.value, "", "", reason)
     found = result.content
     if found.by == "person":
-        verdict = Outcome.LEFT_TO_YOU
+        verdict = Standing.LEFT_TO_YOU
     elif not declared.families:
-        verdict = Outcome.NOT_DECLARED
+        verdict = Standing.NOT_DECLARED
     else:
-        verdict = Outcome.MATCH if found.licence in declared.families else Outcome.MISMATCH
+        verdict = Standing.MATCH if found.licence in declared.families else Standing.MISMATCH
     return Finding(
         distribution,
         version,
@@ -97,7 +113,7 @@ def _line(distribution: str, version: str, declared: Declared, result: Result | 
         found.by,
         verdict.value,
         found.quote or "",
-        route,
+        "",
         found.reason,
     )
 
@@ -105,12 +121,12 @@ def _line(distribution: str, version: str, declared: Declared, result: Result | 
 def score(lines: Sequence[Finding], by: Literal["rule", "model"]) -> Score:
     """Right and comparable of what ``by`` decided."""
     compared = [one for one in lines if one.by == by and one.verdict in {"match", "mismatch"}]
-    return Score(sum(one.verdict == Outcome.MATCH.value for one in compared), len(compared))
+    return Score(sum(one.verdict == Standing.MATCH.value for one in compared), len(compared))
 
 
-def of_outcome(lines: Sequence[Finding], outcome: Outcome) -> list[Finding]:
+def of_standing(lines: Sequence[Finding], standing: Standing) -> list[Finding]:
     """The lines with this verdict."""
-    return [one for one in lines if one.verdict == outcome.value]
+    return [one for one in lines if one.verdict == standing.value]
 
 
 def write_csv(path: Path, lines: Sequence[Finding]) -> None:

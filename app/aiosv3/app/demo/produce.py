@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException, Producer
 
 LONGEST_TEXT = 400_000
 """Characters; a broker takes a megabyte by default, and JSON escapes make it more."""
-_WORDS = ("licen", "copying", "copyright", "notice")
+_NAMES = ("licen", "copying", "copyright", "notice", "unlicense", "third-party", "mit-license", "apache-license")
 _CODE = (".py", ".pyc", ".pyi", ".so")
 
 
@@ -56,7 +56,7 @@ def licence_text(distribution: metadata.Distribution) -> str:
         try:
             texts.append(path.locate().read_text(encoding="utf-8", errors="replace").strip())
         except OSError as error:
-            print(f"{distribution.metadata['Name']}: {path} cannot be read: {error}", file=sys.stderr)
+            sys.stderr.write(f"{distribution.metadata['Name']}: {path} cannot be read: {error}\n")
     return "\n\n".join(texts)[:LONGEST_TEXT]
 
 
@@ -64,25 +64,26 @@ def _licence_files(distribution: metadata.Distribution) -> Iterator[Any]:
     for path in distribution.files or ():
         name = PurePosixPath(path).name.lower()
         inside = path.parts[0].endswith((".dist-info", ".egg-info"))
-        if inside and name.startswith(_names()) and not name.endswith(_CODE):
+        if inside and name.startswith(_NAMES) and not name.endswith(_CODE):
             yield path
 
 
-def _names() -> tuple[str, ...]:
-    return (*_WORDS, "unlicense", "third-party", "mit-license", "apache-license")
+def chosen(limit: int | None = None) -> list[metadata.Distribution]:
+    """The distributions that are sent. ``limit``: only that many, spread over the alphabet."""
+    found = installed()
+    if limit is None or limit >= len(found):
+        return found
+    return [found[place * len(found) // limit] for place in range(limit)]
 
 
 def events(limit: int | None = None) -> Iterator[Event]:
-    """What is sent, read from the environment as it goes. ``limit``: only that many, spread over the alphabet."""
-    found = installed()
-    if limit is not None and limit < len(found):
-        found = [found[place * len(found) // limit] for place in range(limit)]
-    for distribution in found:
+    """What is sent, read from the environment as it goes."""
+    for distribution in chosen(limit):
         name, version = distribution.metadata["Name"], distribution.version
         yield Event(name, version, licence_text(distribution), is_local(distribution))
 
 
-def headers(event: Event, task_id: str) -> list[tuple[str, bytes]]:
+def headers(event: Event, task_id: str) -> list[tuple[str, str | bytes | None]]:
     """CloudEvents in binary mode, with the data's class as an extension."""
     return [
         ("ce_specversion", b"1.0"),
@@ -131,7 +132,7 @@ def send(arguments: argparse.Namespace) -> int:
         producer.poll(1 / arguments.rate if arguments.rate else 0)
     left = producer.flush(60)
     for line in failed:
-        print(line, file=sys.stderr)
+        sys.stderr.write(f"{line}\n")
     return left + len(failed)
 
 
@@ -146,7 +147,7 @@ def main() -> int:
     try:
         return 1 if send(parser.parse_args()) else 0
     except KafkaException as error:
-        print(f"the broker refused: {error}", file=sys.stderr)
+        sys.stderr.write(f"the broker refused: {error}\n")
         return 1
 
 

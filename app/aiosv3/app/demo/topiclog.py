@@ -165,13 +165,16 @@ class Decoder:
 
     def __init__(self, topics: Topics, run: str, *, lock: Path | None = None, registry: str | None = None) -> None:
         self._mine = f"{run}."
-        self._store = SchemaStore(lock, RegistryClient(registry) if registry else None)
+        self._registry = RegistryClient(registry) if registry else None
+        self._store = SchemaStore(lock, self._registry)
         self._codec = Codec(self._store)
         self._schemas = AgentSchemas("licences", LicenceText, Verdict, topics)
         self._runner = asyncio.Runner()
 
     def close(self) -> None:
-        """Ends the loop that schemas are fetched on."""
+        """Ends the registry's client and the loop that it runs on."""
+        if self._registry is not None:
+            self._runner.run(self._registry.aclose())
         self._runner.close()
 
     def tasks(self, raws: Iterable[Raw]) -> list[Entry[TaskEvent]]:

@@ -14,10 +14,9 @@ from typing import Final, NamedTuple
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aiosv3.schemas.errors import AiosError
-from aiosv3.streams.errors import DataLost, PartitionMismatch
 from aiosv3.streams.kafka import codes
-from aiosv3.streams.kafka.connection import ClientWatch, KafkaRefused, error_of, explain
-from aiosv3.streams.kafka.facts import PLACEHOLDER, Facts, fetch, log_starts
+from aiosv3.streams.kafka.connection import ClientWatch, error_of, explain
+from aiosv3.streams.kafka.facts import PLACEHOLDER, Facts, check_topics, fetch, out_of_range
 from aiosv3.streams.kafka.lease import Lease
 from aiosv3.streams.kafka.messages import records_of
 from aiosv3.streams.kafka.relay import Assignment, Relay
@@ -29,7 +28,6 @@ _IDLE: Final = 0.1
 _BUSY: Final = 0.005  # a command waits for the poll in progress: polls are short while there is work
 _WORK: Final = 2.0
 _TIMEOUT: Final = 5.0
-_CONNECT: Final = 10.0
 _AGAIN: Final = 1.0
 
 
@@ -90,12 +88,16 @@ class GroupConsumer:
         await self._ready
 
     async def commit(self, partition: int, committed: Committed) -> bool:
-        """See :meth:`aiosv3.streams.log.Member.commit`."""
+        """See :meth:`aiosv3.streams.log.Member.commit`. Gives up on the answer after one session."""
         if self.ended.is_set():
             return False
         answer: asyncio.Future[bool] = self._loop.create_future()
         self._commands.append(partial(self._commit, partition, committed, answer))
-        return await answer
+        try:
+            async with asyncio.timeout(self._lease.session):
+                return await answer
+        except TimeoutError:  # librdkafka's own wait for a broker has no end
+            return False
 
     def flow(self, topic: str, partition: int, *, on: bool) -> None:
         """See :meth:`aiosv3.streams.log.Member.flow`."""
@@ -113,15 +115,21 @@ class GroupConsumer:
         """Begins to leave; ``ended`` is set when it is done."""
         self._leaving = True
 
-    def _end(self) -> None:
-        while self._commands:  # came after the thread's last look; it owns nothing now, so these answer False
-            self._commands.popleft()()
+    def abandon(self) -> None:
+        """The thread hangs in a call to a broker that is gone: forget it."""
+        self._relay.hang_up()
         self.ended.set()
+
+    def _end(self) -> None:
+        self.ended.set()
+        while self._commands:  # came after the thread's last look: nothing is owned now, so commits answer False
+            self._commands.popleft()()
 
     def _run(self) -> None:
         try:
             self._consumer = self._create()
-            self._check_topics()
+            _, topic, journal = self._subscription
+            check_topics(self._consumer, [topic] if journal is None else [topic, journal])
         except (KafkaException, AiosError) as failure:
             self._relay.call(self._failed, failure)
             return
@@ -148,22 +156,6 @@ class GroupConsumer:
         self.ended.set()
         if not self._ready.done():
             self._ready.set_exception(failure)
-
-    def _check_topics(self) -> None:
-        """Both topics are there and have the same number of partitions, or an error says what is wrong."""
-        names = [name for name in self._subscription[1:] if name is not None]
-        by = time.monotonic() + _TIMEOUT
-        while True:
-            topics = self._consumer.list_topics(timeout=_CONNECT).topics
-            missing = [name for name in names if name not in topics or not topics[name].partitions]
-            if not missing:
-                break
-            if time.monotonic() >= by:
-                raise KafkaRefused(codes.NO_SUCH_TOPIC, f"no topic {' or '.join(missing)}: create it first")
-            time.sleep(0.02)  # one just created may not have reached this broker yet
-        counts = {name: len(topics[name].partitions) for name in names}
-        if len(set(counts.values())) > 1:
-            raise PartitionMismatch(f"partition counts must be the same: {counts}")
 
     def _close(self) -> None:
         try:
@@ -235,25 +227,18 @@ class GroupConsumer:
             return
         owned.start = None
         self._consumer.pause(owned.assigned)
-        _LOG.error("group %s: %s", self._subscription.group, self._out_of_range(topic, partition, needed))
+        try:
+            why = str(out_of_range(self._consumer, topic, partition, needed))
+        except KafkaException as failure:
+            why = f"{topic}[{partition}] cannot be read at {needed}, and why is not known: {failure}"
+        _LOG.error("group %s: %s", self._subscription.group, why)
         if owned.told:
             owned.told = False
             self._relay.lost([partition])
 
-    def _out_of_range(self, topic: str, partition: int, needed: int) -> AiosError:
-        try:
-            start = log_starts(self._consumer, [topic], [partition], _TIMEOUT)[topic, partition]
-        except KafkaException as failure:
-            return self._watch.failure(error_of(failure), f"asking why {topic}[{partition}] ends before {needed}")
-        if start > needed:
-            return DataLost(topic, partition, needed, start)
-        return KafkaRefused(
-            codes.BEYOND,
-            f"{topic}[{partition}] ends before offset {needed}, from where this group wants to read: the topic was "
-            "created again, or lost its tail. Set the group's offset with kafka-consumer-groups --reset-offsets",
-        )
-
     def _commit(self, partition: int, committed: Committed, answer: asyncio.Future[bool]) -> None:
+        if answer.done():  # nobody waits for it any more, and a later one says more
+            return
         self._busy_until = time.monotonic() + _WORK
         if not self._lease.held() and self._owned:
             # Perhaps this process stood still: first hear whether the partition was taken (rule 6).

@@ -1,17 +1,25 @@
-"""What must be known of a partition before reading it: the group's commit, and where its two logs start."""
+"""What a member asks the broker about its partitions. All functions block, and raise ``KafkaException``."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from aiosv3.schemas.errors import AiosError
+from aiosv3.streams.errors import DataLost, PartitionMismatch
+from aiosv3.streams.kafka import codes
+from aiosv3.streams.kafka.connection import KafkaRefused
 from aiosv3.streams.log import Committed
 
 # A member that owns a partition without a commit proves its lease with this one. It says nothing
 # that "no commit" does not say, and is read back as "no commit".
 PLACEHOLDER: Final = "aiosv3:lease"
+_CONNECT: Final = 10.0
+_APPEAR: Final = 5.0
+_ANSWER: Final = 5.0
 _EARLIEST: Final = -2  # the oldest offset, as a time stamp of ListOffsets (Kafka protocol, KIP-79)
 
 
@@ -58,3 +66,31 @@ def _committed(commit: TopicPartition) -> Committed | None:
     if commit.offset < 0 or commit.metadata == PLACEHOLDER:
         return None
     return Committed(commit.offset, commit.metadata or "")
+
+
+def check_topics(consumer: Consumer, names: Sequence[str]) -> None:
+    """All topics are there and have the same number of partitions, or an error says what is wrong."""
+    by = time.monotonic() + _APPEAR
+    while True:
+        topics = consumer.list_topics(timeout=_CONNECT).topics
+        missing = [name for name in names if name not in topics or not topics[name].partitions]
+        if not missing:
+            break
+        if time.monotonic() >= by:
+            raise KafkaRefused(codes.NO_SUCH_TOPIC, f"no topic {' or '.join(missing)}: create it first")
+        time.sleep(0.02)  # one just created may not have reached this broker yet
+    counts = {name: len(topics[name].partitions) for name in names}
+    if len(set(counts.values())) > 1:
+        raise PartitionMismatch(f"partition counts must be the same: {counts}")
+
+
+def out_of_range(consumer: Consumer, topic: str, partition: int, needed: int) -> AiosError:
+    """The error to show where the broker says that it has no record at ``needed``."""
+    start = log_starts(consumer, [topic], [partition], _ANSWER)[topic, partition]
+    if start > needed:
+        return DataLost(topic, partition, needed, start)
+    return KafkaRefused(
+        codes.BEYOND,
+        f"{topic}[{partition}] ends before offset {needed}, from where this group wants to read: the topic was "
+        "created again, or lost its tail. Set the group's offset with kafka-consumer-groups --reset-offsets",
+    )

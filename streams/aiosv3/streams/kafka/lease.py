@@ -16,7 +16,7 @@ class Lease:
     """
 
     def __init__(self, session: float, clock: Callable[[], float]) -> None:
-        self._session = session
+        self.session = session
         self._clock = clock
         self._proven = _NEVER
         self._tried = _NEVER
@@ -32,12 +32,12 @@ class Lease:
 
     def held(self) -> bool:
         """Whether the last proof is younger than one session."""
-        return self._clock() < self._proven + self._session
+        return self._clock() < self._proven + self.session
 
     def due(self) -> bool:
         """Nothing was accepted for a third of a session, and nothing tried for a twelfth."""
         now = self._clock()
-        return now >= self._proven + self._session / 3 and now >= self._tried + self._session / 12
+        return now >= self._proven + self.session / 3 and now >= self._tried + self.session / 12
 
     def drop(self) -> None:
         """Membership is lost: nothing is proven any more."""

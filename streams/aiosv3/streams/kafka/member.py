@@ -122,4 +122,5 @@ class KafkaMember:
             async with asyncio.timeout(_LEAVE):
                 await self._consumer.ended.wait()
         except TimeoutError:
-            _LOG.warning("group %s: not left within %g s", self._subscription.group, _LEAVE)
+            _LOG.warning("group %s: no answer within %g s; left without it", self._subscription.group, _LEAVE)
+            self._consumer.abandon()

@@ -33,6 +33,7 @@ class Relay:
         self._listener = listener
         self._sent = 0  # written by the thread
         self._taken = 0  # written by the loop
+        self._open = True
         self._caught_up = threading.Event()
         self.owns: set[int] = set()
         """Partitions that the listener has been given and not been asked back."""
@@ -40,11 +41,12 @@ class Relay:
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Runs ``function`` on the loop, after all that was sent before it."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(function, *arguments)
+            self._loop.call_soon_threadsafe(self._pass, function, arguments)
 
     def settle(self, future: asyncio.Future[bool], *, value: bool) -> None:
         """Answers a coroutine, unless it was cancelled meanwhile."""
-        self.call(_settle, future, value)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_settle, future, value)
 
     def assigned(self, assignments: Sequence[Assignment]) -> None:
         self.call(self._assigned, assignments)
@@ -74,6 +76,15 @@ class Relay:
         if self._sent - self._taken > _AHEAD:
             self._caught_up.wait(seconds)
         return True
+
+    def hang_up(self) -> None:
+        """On the loop: whatever the thread says from now on is not passed on; what is still owned is lost."""
+        self._open = False
+        self._lost(sorted(self.owns))
+
+    def _pass(self, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+        if self._open:
+            function(*arguments)
 
     def _assigned(self, assignments: Sequence[Assignment]) -> None:
         for assignment in assignments:

@@ -1,0 +1,149 @@
+"""The table at the end, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from aiosv3.app.demo.facts import (
+    Bill,
+    Guarantees,
+    Records,
+    Route,
+    bill,
+    guarantees,
+    latencies,
+    percentile,
+    routes,
+)
+from aiosv3.app.demo.findings import (
+    Finding,
+    Score,
+    Standing,
+    Versions,
+    findings,
+    model_label,
+    of_standing,
+    score,
+)
+from aiosv3.app.demo.kills import Kill
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run, as the topics tell it. Latencies in milliseconds, from task to result, broker times."""
+
+    tasks: int
+    lines: tuple[Finding, ...]
+    rule: Score
+    model: Score
+    routes: tuple[Route, ...]
+    bill: Bill
+    p50_ms: int | None
+    p99_ms: int | None
+    guarantees: Guarantees
+    kills: tuple[Kill, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the three promises as counts under ``kills``, the lines under ``findings``."""
+        content = asdict(self)
+        promises = self.guarantees
+        content["findings"] = content.pop("lines")
+        content["lost"] = len(promises.lost)
+        content["done_twice"] = len(promises.done_twice)
+        content["called_again"] = len(promises.called_again)
+        return content
+
+
+def make_report(records: Records, held_back: Versions, kills: Sequence[Kill], seconds: float) -> Report:
+    """Counts everything. ``seconds``: from the first task to the last result, by the wall clock."""
+    lines = tuple(findings(records, held_back))
+    spread = latencies(records)
+    return Report(
+        tasks=len({entry.value.task_id for entry in records.tasks}),
+        lines=lines,
+        rule=score(lines, "rule"),
+        model=score(lines, "model"),
+        routes=tuple(routes(records)),
+        bill=bill(records.completions),
+        p50_ms=percentile(spread, 50),
+        p99_ms=percentile(spread, 99),
+        guarantees=guarantees(records),
+        kills=tuple(kills),
+        seconds=seconds,
+    )
+
+
+def render(report: Report) -> RenderableType:
+    """The table, and the lists of what needs a person."""
+    return Group(_table(report), *_lists(report))
+
+
+def _table(report: Report) -> Table:
+    table = Table(title="Does the licence text match the licence declared?", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    models = ", ".join(model_label(model) for model in report.bill.models) or "no model was asked"
+    left = len(of_standing(report.lines, Standing.LEFT_TO_YOU))
+    table.add_row("tasks", f"{report.tasks} in {report.seconds:.0f} s")
+    table.add_row("decided by rule", f"{report.rule.right} right of {report.rule.of}")
+    table.add_row("decided by model", f"{report.model.right} right of {report.model.of} ({models})")
+    table.add_row("left to you", str(left))
+    table.add_row("not declared", str(len(of_standing(report.lines, Standing.NOT_DECLARED))))
+    table.add_section()
+    for route in report.routes:
+        table.add_row("route", f"{route.count} {route.clearance} → {route.pool or 'refused'}: {route.reason}")
+    used = report.bill
+    cost = f"{used.cost_usd_micros / 1e6:.6f} USD"
+    table.add_row("calls", f"{used.calls}: {used.input_tokens} tokens in, {used.output_tokens} out, {cost}")
+    table.add_row("task → result", f"p50 {_ms(report.p50_ms)}, p99 {_ms(report.p99_ms)} (kills included)")
+    table.add_section()
+    _add_kills(table, report)
+    return table
+
+
+def _add_kills(table: Table, report: Report) -> None:
+    for kill in report.kills:
+        back = "not back yet" if kill.back is None else f"back as {kill.back}"
+        happened = f"{kill.name}, pid {kill.pid}, after {kill.seen} results; {back}"
+        table.add_row("kill -9", happened if kill.done else f"no {kill.kind}: the work was done before its moment")
+    promises = report.guarantees
+    table.add_row("lost", _count(promises.lost))
+    table.add_row("done twice", _count(promises.done_twice))
+    table.add_row("calls made again", _count(promises.called_again))
+    copies = f"{promises.result_copies} results, {promises.answer_copies} answers (readers keep the first of an id)"
+    table.add_row("raw copies", copies)
+
+
+def _count(ids: Sequence[str]) -> Text:
+    words = f"{len(ids)}" + (f": {', '.join(ids[:5])}" if ids else "")
+    return Text(words, style="bold red" if ids else "bold green")
+
+
+def _ms(value: int | None) -> str:
+    return "unknown" if value is None else f"{value} ms"
+
+
+def _lists(report: Report) -> list[RenderableType]:
+    shown = (
+        (Standing.MISMATCH, "The text does not match the declaration"),
+        (Standing.LEFT_TO_YOU, "Left to you"),
+        (Standing.NO_RESULT, "Without a verdict"),
+        (Standing.NOT_DECLARED, "Nothing that can be compared is declared"),
+    )
+    return [_list(title, found) for standing, title in shown if (found := of_standing(report.lines, standing))]
+
+
+def _list(title: str, lines: Sequence[Finding]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("distribution", "declared", "found", "by", "why"):
+        table.add_column(column, overflow="fold")
+    for line in lines:
+        table.add_row(f"{line.distribution} {line.version}", line.declared, line.found, line.by, Text(line.reason))
+    return table
