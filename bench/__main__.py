@@ -55,6 +55,21 @@ def topics(bootstrap: str, *names: str) -> None:
         future.result()
 
 
+def imports(repeats: int) -> None:
+    """CPU of ``import aiosv3.agents`` beside that of ``import pydantic``, which it cannot do without."""
+    code = "import time; t = time.process_time(); import {}; print((time.process_time() - t) * 1e3)"
+    both = {
+        name: min(
+            float(subprocess.check_output([sys.executable, "-c", code.format(name)], text=True)) for _ in range(repeats)
+        )
+        for name in ("aiosv3.agents", "pydantic")
+    }
+    print(
+        f"import aiosv3.agents: {both['aiosv3.agents']:.0f} ms CPU; import pydantic alone {both['pydantic']:.0f} ms",
+        flush=True,
+    )
+
+
 def noop(bootstrap: str, count: int, pairs: int) -> None:
     """CPU a no-op task, ours against the bare loop."""
     ours, bare = [], []
@@ -80,8 +95,8 @@ def in_flight(bootstrap: str, repeats: int) -> None:
         efficiency = statistics.median(run[0] for run in runs)
         cpu = statistics.median(run[2] for run in runs)
         print(
-            f"{waiting:,} tasks in flight of 0.5 s, one process: {efficiency:.0%} of the ideal, {cpu:.0f} µs CPU a task "
-            f"(median of {repeats})",
+            f"{waiting:,} tasks in flight of 0.5 s, one process: {efficiency:.0%} of the ideal, "
+            f"{cpu:.0f} µs CPU a task (median of {repeats})",
             flush=True,
         )
 
@@ -130,8 +145,8 @@ def routed(bootstrap: str, calls: int) -> None:
     p50, p99 = percentile(took, 0.5) - middle, percentile(took, 0.99) - middle
     bare50, bare99 = percentile(hops, 0.5), percentile(hops, 0.99)
     print(
-        f"routed model call, endpoint's own {middle:.1f} ms taken off: p50 {p50:.1f} ms, p99 {p99:.1f} ms; three bare hops "
-        f"p50 {bare50:.1f} ms, p99 {bare99:.1f} ms; ratio {p50 / bare50:.1f} and {p99 / bare99:.1f} ({calls} calls)",
+        f"routed model call, endpoint's own {middle:.1f} ms taken off: p50 {p50:.1f} ms, p99 {p99:.1f} ms; "
+        f"three bare hops p50 {bare50:.1f} ms, p99 {bare99:.1f} ms; ratio {p50 / bare50:.1f} and {p99 / bare99:.1f} ({calls} calls)",
         flush=True,
     )
 
@@ -174,6 +189,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["noop", "in-flight", "routed"])
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}", flush=True)
+    imports(options.pairs)
     with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
         server = None if options.bootstrap else KafkaServer(Path(folder) / "kafka")
         if server is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from itertools import pairwise
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -31,7 +32,7 @@ def forward(source: str, sink: str, stop: threading.Event) -> None:
 def main() -> None:
     stop = threading.Event()
     names = [f"{PREFIX}hop{number}" for number in range(3)]
-    for source, sink in zip(names, names[1:], strict=False):
+    for source, sink in pairwise(names):
         threading.Thread(target=forward, args=(source, sink, stop), daemon=True).start()
     last = consumer_of(names[-1])
     producer = Producer({"bootstrap.servers": BOOTSTRAP, "acks": "all", "linger.ms": 0})

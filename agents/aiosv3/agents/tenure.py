@@ -394,4 +394,4 @@ class AgentTenure(Tenure):
         live.begun = True
         self.live[task.id] = live
         self._buffer.pop(task.id, None)
-        self._graveyard.bury(record, error, lambda: self._conclude(live, finish))
+        self._graveyard.bury(record, error, lambda: None if live.ending else self._conclude(live, finish))

@@ -149,7 +149,8 @@ class OwnLog:
         After a timeout the outcome is looked up and the append repeated if it is not there; other failures are handed
         on. Nothing is called after :meth:`close`.
         """
-        self._log.append(record, partial(self._acked, answer_id, record, input_offset, settled))
+        if not self._closed:
+            self._log.append(record, partial(self._acked, answer_id, record, input_offset, settled))
 
     def _acked(
         self,
