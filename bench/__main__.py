@@ -146,7 +146,8 @@ def routed(bootstrap: str, calls: int) -> None:
     bare50, bare99 = percentile(hops, 0.5), percentile(hops, 0.99)
     print(
         f"routed model call, endpoint's own {middle:.1f} ms taken off: p50 {p50:.1f} ms, p99 {p99:.1f} ms; "
-        f"three bare hops p50 {bare50:.1f} ms, p99 {bare99:.1f} ms; ratio {p50 / bare50:.1f} and {p99 / bare99:.1f} ({calls} calls)",
+        f"three bare hops p50 {bare50:.1f} ms, p99 {bare99:.1f} ms; "
+        f"ratio {p50 / bare50:.1f} and {p99 / bare99:.1f} ({calls} calls)",
         flush=True,
     )
 

@@ -45,3 +45,17 @@ async def queue(ctx: Context, work: Work) -> Done:
 async def plain(_ctx: Context, work: Work) -> Work:
     """No step at all."""
     return work
+
+
+@agent
+async def shout(ctx: Context, work: Work) -> Work:
+    """Asks a model with a prompt of ``number`` characters."""
+    await ctx.generate("x" * work.number)
+    return work
+
+
+@agent
+async def astray(ctx: Context, work: Work) -> Work:
+    """Calls an agent that nobody runs."""
+    await ctx.call("nobody", {"number": work.number})
+    return work

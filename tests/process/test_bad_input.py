@@ -25,6 +25,7 @@ from aiosv3.schemas.topics import Topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.process, pytest.mark.timeout(240)]
 
+AGENTS = ("crash_agents:plain", "crash_agents:shout", "crash_agents:astray")
 GOOD = json.dumps({"number": 1}).encode()
 
 
@@ -32,7 +33,7 @@ GOOD = json.dumps({"number": 1}).encode()
 def mesh(tmp_path: Path, kafka: str, topic_prefix: str) -> Iterator[WorkerProcesses]:
     endpoint = CountingEndpoint()
     endpoint.start()
-    processes = WorkerProcesses(tmp_path, kafka, topic_prefix, endpoint, agents=("crash_agents:plain",), partitions=2)
+    processes = WorkerProcesses(tmp_path, kafka, topic_prefix, endpoint, agents=AGENTS, partitions=2)
     yield processes
     processes.close()
 
@@ -204,3 +205,21 @@ def test_a_base_below_the_log_start_is_a_named_stop(mesh: WorkerProcesses) -> No
     log = (mesh.folder / "agent.log").read_text(encoding="utf-8")
     assert "still needs 1" in log
     assert not {f"gone-{number}" for number in range(5)} & set(run.results("plain"))
+
+
+def test_a_step_that_kafka_refuses_fails_its_task_in_words(mesh: WorkerProcesses) -> None:
+    """A 10 MB prompt is over the broker's limit; an agent that nobody runs has no topic."""
+    mesh.start("shout", "agent", "shout")
+    mesh.start("astray", "agent", "astray")
+    run = Run(mesh)
+    run.wait(lambda: run.there("results.shout", "results.astray"), "the topics")
+    run.send("shout", "huge", "k", 10_000_000)
+    run.send("astray", "alone", "k", 1)
+    run.producer.flush(10)
+    run.wait(lambda: "huge" in run.results("shout"), "the failed result of the huge prompt")
+    run.wait(lambda: "alone" in run.results("astray"), "the failed result of the lost call")
+    huge, alone = run.results("shout")["huge"][0], run.results("astray")["alone"][0]
+    assert (huge["outcome"], huge["error"]["type"]) == ("FAILED", "RecordRejected")
+    assert "max.message.bytes" in huge["error"]["message"]
+    assert (alone["outcome"], alone["error"]["type"]) == ("FAILED", "RecordRejected")
+    assert "tasks.nobody" in alone["error"]["message"]
