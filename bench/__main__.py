@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, but not "as"
 
 from aiosv3.app.localstack.kafka import KafkaServer
 
@@ -123,10 +123,10 @@ def routed(bootstrap: str, calls: int) -> None:
         project = Path(folder) / "aiosv3.toml"
         project.write_text(PROJECT.format(bootstrap=bootstrap, prefix=prefix, port=endpoint.port), encoding="utf-8")
         worker = [sys.executable, "-m", "aiosv3.app", "worker"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet = subprocess.DEVNULL
         running = [
-            subprocess.Popen([*worker, "router", "-p", str(project)], **quiet),
-            subprocess.Popen([*worker, "pool", "counted", "-p", str(project)], **quiet),
+            subprocess.Popen([*worker, "router", "-p", str(project)], stdout=quiet, stderr=quiet, text=True),
+            subprocess.Popen([*worker, "pool", "counted", "-p", str(project)], stdout=quiet, stderr=quiet, text=True),
             subprocess.Popen(
                 [sys.executable, str(HERE / "routed_worker.py"), str(project)], stdout=subprocess.PIPE, text=True
             ),

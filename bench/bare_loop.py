@@ -83,8 +83,8 @@ def main() -> None:
         if began is None and messages:
             began = time.process_time()
         for message in messages:
-            headers, offset = message.headers(), message.offset()
-            source = io.BytesIO(message.value())
+            headers, offset = message.headers(), message.offset() or 0
+            source = io.BytesIO(message.value() or b"")
             source.seek(5)
             task: Any = fastavro.schemaless_reader(source, TASK, None)
             ticket = task["content"]

