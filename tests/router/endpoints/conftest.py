@@ -16,6 +16,7 @@ import pytest
 from aiosv3.router.endpoints.endpoint import Call
 from aiosv3.schemas.records import Message, Prompt, Role
 
+_OF_CALL = ("model", "timeout_s", "tenant", "priority")
 End = Literal["keep", "close", "reset", "stall", "endless"]
 
 
@@ -126,12 +127,10 @@ def call() -> Callable[..., Call]:
     """Makes a call: fields of ``Prompt`` and ``Call`` by name."""
 
     def make(text: str = "What is the capital of France?", **fields: Any) -> Call:
-        of_call: dict[str, Any] = {
-            name: fields.pop(name) for name in ("model", "timeout_s", "tenant", "priority") if name in fields
-        }
+        settings: dict[str, Any] = {"model": "m", "idempotency_key": "request-1", "timeout_s": 10.0}
+        settings |= {name: fields.pop(name) for name in _OF_CALL if name in fields}
         messages = fields.pop("messages", (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, text)))
         prompt = Prompt(messages, fields.pop("output_schema", None), fields.pop("max_tokens", 64), **fields)
-        settings: dict[str, Any] = {"model": "m", "idempotency_key": "request-1", "timeout_s": 10.0, **of_call}
         return Call(prompt, **settings)
 
     return make

@@ -201,3 +201,20 @@ async def test_a_broker_that_dies_and_comes_back(
         await listener.until(lambda: len(listener.seen.get((tasks, 0), [])) >= 20)
         assert listener.seen[tasks, 0] == list(range(20))
         await member.leave()
+
+
+@pytest.mark.kafka
+@pytest.mark.process
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+async def test_leaving_a_dead_broker_ends(kafka_server: Any, kafka_topics_at: Any, protocol: GroupProtocol) -> None:
+    tasks = kafka_topics_at(kafka_server.bootstrap, "t.").create("tasks", 1)
+    listener = Recorder(tasks)
+    member = KafkaMember(Connection(kafka_server.bootstrap), "t.g", tasks, protocol=protocol)
+    await member.join(listener)
+    await listener.until(lambda: 0 in listener.owned)
+    await asyncio.to_thread(kafka_server.kill9)
+    async with asyncio.timeout(25):
+        await member.leave()
+    assert listener.events[-1] in (("lost", 0), ("revoked", 0))
+    assert not member.alive()
+    assert not await member.commit(0, Committed(0, ""))

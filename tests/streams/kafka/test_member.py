@@ -7,8 +7,10 @@ import time
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from aiosv3.streams.kafka import GroupProtocol
+from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
+from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused
 from aiosv3.streams.log import Committed, Start
 
 from .conftest import PROTOCOLS, Cluster, Recorder
@@ -253,3 +255,57 @@ async def test_a_blocked_loop_gets_no_flood_and_no_gap(cluster: Cluster, topic_p
     assert thread._relay._sent - thread._relay._taken <= 6_000
     await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 30_000)
     assert _offsets(listener, tasks, 0) == list(range(30_000))
+
+
+async def test_a_start_that_cannot_be_asked_for_is_asked_again(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    """The group coordinator does not answer while partitions are given: they are kept, and opened later."""
+    tasks = cluster.topics.create("tasks", 2)
+    journal = cluster.topics.create("journal", 2)
+    for topic in (tasks, journal):
+        for partition in (0, 1):
+            await cluster.append(topic, partition, [b"x"] * 100)
+    failures = [1, 2]
+
+    class Flaky(Consumer):
+        def committed(self, *args: Any, **options: Any) -> Any:
+            if failures:
+                failures.pop()
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            return super().committed(*args, **options)
+
+    listener = Recorder(tasks, journal)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol, consumer_type=Flaky)
+    await member.join(listener)
+    await listener.until(lambda: sum(map(len, listener.seen.values())) == 400)
+    assert failures == []
+    assert sorted(listener.events) == [("assigned", 0), ("assigned", 1)]
+    for topic in (tasks, journal):
+        for partition in (0, 1):
+            assert _offsets(listener, topic, partition) == list(range(100))
+
+
+async def test_partition_counts_that_differ_are_refused(cluster: Cluster, topic_prefix: str) -> None:
+    listener = Recorder(cluster.topics.create("tasks", 2), cluster.topics.create("journal", 3))
+    with pytest.raises(PartitionMismatch, match="must be the same"):
+        await cluster.member(topic_prefix + "g", listener, protocol=PROTOCOLS[0]).join(listener)
+
+
+async def test_a_missing_topic_is_refused(cluster: Cluster, topic_prefix: str) -> None:
+    listener = Recorder(topic_prefix + "nope")
+    with pytest.raises(KafkaRefused, match=r"no topic .*nope: create it first"):
+        await cluster.member(topic_prefix + "g", listener, protocol=PROTOCOLS[0]).join(listener)
+
+
+async def test_no_broker_is_one_clear_error() -> None:
+    listener = Recorder("tasks")
+    began = time.monotonic()
+    for protocol in (None, PROTOCOLS[0]):
+        member = KafkaMember(Connection("127.0.0.1:1"), "g", "tasks", protocol=protocol)
+        with pytest.raises(BrokerUnavailable, match=r"no Kafka broker answered at 127\.0\.0\.1:1 .*aiosv3 up"):
+            await member.join(listener)
+        assert not member.alive()
+        assert not await member.commit(0, Committed(0, ""))
+        await member.leave()
+    assert time.monotonic() - began < 25

@@ -22,6 +22,7 @@ from aiosv3.streams.kafka.messages import records_of
 from aiosv3.streams.log import Record
 
 _SLICE: Final = 0.1
+_APPEAR: Final = 3.0
 _T = TypeVar("_T")
 _LATEST: Final = -1  # time stamps with a meaning of their own in ListOffsets (Kafka protocol, KIP-79)
 _EARLIEST: Final = -2
@@ -115,16 +116,21 @@ class RangeReader:
 
     def offsets(self, topic: str, partition: int, timestamp: int) -> int:
         """ListOffsets for one partition; -1: no record is that young."""
-        try:
-            found = self._consumer.offsets_for_times(
-                [TopicPartition(topic, partition, timestamp)], timeout=self._timeout
-            )[0]
-        except KafkaException as failure:
-            self._consumer.poll(0)  # lets the client tell why (error_cb)
-            raise self._watch.failure(error_of(failure), f"asking for offsets of {topic}[{partition}]") from failure
-        if found.error is not None:
-            raise self._watch.failure(found.error, f"asking for offsets of {topic}[{partition}]")
-        return found.offset
+        by = time.monotonic() + _APPEAR
+        while True:
+            try:
+                found = self._consumer.offsets_for_times(
+                    [TopicPartition(topic, partition, timestamp)], timeout=self._timeout
+                )[0]
+                error = found.error
+            except KafkaException as failure:
+                error = error_of(failure)
+            if error is None:
+                return found.offset
+            if error.code() not in codes.MISSING or time.monotonic() >= by:
+                self._consumer.poll(0)  # lets the client tell why (error_cb)
+                raise self._watch.failure(error, f"asking for offsets of {topic}[{partition}]")
+            time.sleep(0.02)  # a topic just created may not have reached this broker yet
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """Start and end, as the broker says them now."""
