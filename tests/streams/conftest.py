@@ -1,4 +1,4 @@
-"""A stage for the stream runtime: workers, a broker and a wire on one loop, where time is virtual and the test decides."""
+"""A stage for the stream runtime: workers, a broker and a wire on one loop; time is virtual, the test decides."""
 
 from __future__ import annotations
 
@@ -41,11 +41,7 @@ class Held:
 
     def takes(self, way: str, host: Host, lane: Lane) -> bool:
         known = lane or ("question",)
-        return (
-            known[: len(self._lane)] == self._lane
-            and self._way in {None, way}
-            and self._host in {None, host.name}
-        )
+        return known[: len(self._lane)] == self._lane and self._way in {None, way} and self._host in {None, host.name}
 
     def release(self) -> None:
         """Delivers what was held, in order, and holds no more."""
@@ -190,9 +186,7 @@ class Worker:
         self.effector = Script(stage, name)
         self.catalogue = MetricsCatalogue()
         self.metrics = self.catalogue.processor(GROUP)
-        self.wiring = Wiring(
-            GROUP, TASKS, OWN, topic, self.log, self.member, stage.clock_ms, self.metrics, inbox_limit
-        )
+        self.wiring = Wiring(GROUP, TASKS, OWN, topic, self.log, self.member, stage.clock_ms, self.metrics, inbox_limit)
         self._limit = limit
         opener = self._effector_tenure if open_tenure is None else partial(open_tenure, self.wiring)
         self.opened: list[Tenure] = []
@@ -256,9 +250,7 @@ class Stage:
         self.loop = DeterministicLoop(lambda: self.now)
         self.wire = Wire(self.loop)
         self.seen: list[tuple[str, str, str]] = []
-        self.broker = MemoryBroker(
-            lambda: EPOCH_S + self.now, self.wire, watch=lambda *event: self.seen.append(event)
-        )
+        self.broker = MemoryBroker(lambda: EPOCH_S + self.now, self.wire, watch=lambda *event: self.seen.append(event))
         for topic in (TASKS, OWN, JOURNAL):
             self.broker.create_topic(topic, partitions)
         self.broker.create_topic(REPLIES, 1)
@@ -315,9 +307,7 @@ class Stage:
     def append(self, record: Outgoing) -> Appended:
         return self.broker.append(record)
 
-    def request(
-        self, name: str, value: bytes = b"", *, first_sent: int | None = None, partition: int = 0
-    ) -> int:
+    def request(self, name: str, value: bytes = b"", *, first_sent: int | None = None, partition: int = 0) -> int:
         """Appends a request, first sent now unless given (ms); returns its offset."""
         sent = self.clock_ms() if first_sent is None else first_sent
         headers: Headers = [(CE_ID, name.encode()), (FIRST_SENT, str(sent).encode())]

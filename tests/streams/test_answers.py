@@ -69,8 +69,8 @@ def test_a_journal_record_goes_to_the_partition_of_its_task(codec: Codec) -> Non
 
 
 def test_a_record_without_a_step_is_named_by_its_kind(codec: Codec) -> None:
-    record = JournalRecord(task_id="T-1", task_offset=5, step_id=None, request_hash=None, kind=JournalKind.CANCEL, outcome=Outcome.OK)
+    record = JournalRecord(
+        task_id="T-1", task_offset=5, step_id=None, request_hash=None, kind=JournalKind.CANCEL, outcome=Outcome.OK
+    )
     outgoing = journal_outgoing(codec, "journal.triage", 0, record, b"cli", kind=b"aiosv3.cancel")
     assert outgoing.headers == event(b"aiosv3.cancel", "T-1/cancel", b"cli", AVRO, b"")
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aiosv3.streams import commit as module
@@ -29,6 +29,7 @@ def sets(draw: st.DrawFn, most_runs: int = 60) -> tuple[int, tuple[int, ...]]:
     return base, tuple(offsets)
 
 
+@settings(deadline=None)
 @given(sets(), st.integers(-1, HIGHEST), positions, st.integers(-1, HIGHEST))
 def test_a_commit_reads_back_as_it_was_written(
     written: tuple[int, tuple[int, ...]], epoch: int, own: int, journal: int
@@ -45,6 +46,7 @@ def test_the_layout_is_the_one_of_the_protocol() -> None:
     assert commit.encode() == Committed(100, "1|7|5|3|CCoBB")
 
 
+@settings(deadline=None)
 @given(sets(), st.integers(0, 300))
 def test_rule_08_what_does_not_fit_is_cut_from_the_top(written: tuple[int, tuple[int, ...]], room: int) -> None:
     base, offsets = written
@@ -58,6 +60,7 @@ def test_rule_08_what_does_not_fit_is_cut_from_the_top(written: tuple[int, tuple
         assert len(encode_set(base, offsets[:run])) > room, "one more run had fitted"
 
 
+@settings(deadline=None)
 @given(sets(), st.integers(1, 900))
 @example((2**62, ()), 3_000)
 def test_rule_08_metadata_is_never_over_the_limit_of_the_broker(
@@ -100,11 +103,13 @@ def test_foreign_metadata_is_no_commit_of_ours(metadata: str) -> None:
     assert Commit.decode(Committed(5, metadata)) is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Nd", "Cs"]), max_size=80))
 def test_any_text_that_does_not_begin_with_a_version_is_foreign(metadata: str) -> None:
     assert Commit.decode(Committed(5, metadata)) is None
 
 
+@settings(deadline=None)
 @given(st.integers(VERSION + 1, 10**9), st.text(max_size=20))
 def test_a_newer_commit_is_refused_in_words(version: int, rest: str) -> None:
     with pytest.raises(NewerCommit, match=rf"layout {version}, this worker knows up to {VERSION}"):

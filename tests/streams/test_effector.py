@@ -417,7 +417,9 @@ def test_rule_13_what_the_own_log_no_longer_reaches_is_refused_as_stale(stage: S
     stage.run(lambda: stage.replies()[1:] == [b"fresh by a"])
 
 
-@pytest.mark.xfail(strict=True, reason="after one stale request, later ones of that time count as covered and are worked on")
+@pytest.mark.xfail(
+    strict=True, reason="after one stale request, later ones of that time count as covered and are worked on"
+)
 def test_rule_13_every_stale_request_is_refused(stage: Stage) -> None:
     long_ago = cut(stage)
     worker = restored_high(stage)
@@ -447,11 +449,15 @@ def test_rule_13_a_stale_request_without_a_refusal_is_a_dead_letter(stage: Stage
     assert worker.calls == []
 
 
-@pytest.mark.xfail(strict=True, reason="EffectorTenure._refuse_first takes a refusal that failed for one that is on the log")
+@pytest.mark.xfail(
+    strict=True, reason="EffectorTenure._refuse_first takes a refusal that failed for one that is on the log"
+)
 def test_rule_13_a_stale_request_whose_refusal_does_not_fit_is_not_worked_on(stage: Stage) -> None:
     long_ago = cut(stage)
     worker = restored_high(stage)
-    stage.limit_bytes("answers", 10)
+    answer = worker.effector.answer
+    worker.effector.refuse = lambda request, error, epoch: answer(request, b"v" * 1_000)  # type: ignore[method-assign]
+    stage.limit_bytes("answers", 1_000)
     stage.request("x", first_sent=long_ago)
     stage.advance(5)
     assert worker.calls == []
@@ -474,7 +480,9 @@ def test_rule_13_lowering_the_floor_waits_for_a_broker_that_is_away(stage: Stage
     assert stage.replies() == [b"long ago"]
 
 
-@pytest.mark.xfail(strict=True, reason="Tenure.stop cancels the admission before its first step: what it waits for leaks")
+@pytest.mark.xfail(
+    strict=True, reason="Tenure.stop cancels the admission before its first step: what it waits for leaks"
+)
 def test_an_ownership_that_ends_at_once_leaves_no_coroutine_behind(stage: Stage) -> None:
     """Python warns of a coroutine that was never awaited when its last reference goes."""
     worker = stage.worker("a").start()
@@ -594,8 +602,8 @@ def test_an_attempt_after_a_failure_may_answer_at_once(stage: Stage) -> None:
     async def fail() -> Outgoing:
         raise Retryable("busy")
 
-    worker.effector.on_work = (
-        lambda request, epoch: fail() if len(worker.calls) == 1 else worker.effector.answer(request)
+    worker.effector.on_work = lambda request, epoch: (
+        fail() if len(worker.calls) == 1 else worker.effector.answer(request)
     )
     stage.request("x")
     stage.run(lambda: stage.replies() == [b"x by a"])
@@ -657,7 +665,9 @@ def test_work_that_raises_at_once_is_treated_alike(stage: Stage, error: Exceptio
     assert dead_ids(stage) == [b"x"]
 
 
-@pytest.mark.xfail(strict=True, reason="the record is out of the inbox and not admitted: the next one takes it for a hole")
+@pytest.mark.xfail(
+    strict=True, reason="the record is out of the inbox and not admitted: the next one takes it for a hole"
+)
 def test_a_bug_in_reading_does_not_lose_the_record(stage: Stage) -> None:
     worker = stage.worker("a").start()
 
@@ -675,7 +685,9 @@ def test_a_bug_in_reading_does_not_lose_the_record(stage: Stage) -> None:
     assert commit is None or commit.base == 0 or dead_ids(stage) == [b"x"]
 
 
-@pytest.mark.xfail(strict=True, reason="a call that ends cancelled by itself is forgotten: its request is never finished")
+@pytest.mark.xfail(
+    strict=True, reason="a call that ends cancelled by itself is forgotten: its request is never finished"
+)
 def test_work_that_cancels_itself_has_failed(stage: Stage) -> None:
     """As a client library does that cancels inside; it is not the end of the ownership."""
     worker = stage.worker("a").start()

@@ -104,6 +104,7 @@ commits = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(commits, steps)
 def test_base_and_set_are_those_of_a_plain_set(commit: Commit, actions: list[tuple[str, int]]) -> None:
     offsets, model = Offsets(commit), Model(commit.base, set(commit.completed), known=3)
@@ -114,6 +115,7 @@ def test_base_and_set_are_those_of_a_plain_set(commit: Commit, actions: list[tup
         assert offsets.finished(offset) == (offset < model.base or offset in model.done)
 
 
+@settings(deadline=None)
 @given(commits, steps)
 def test_rule_09_the_own_log_is_kept_from_the_lowest_position_that_somebody_needs(
     commit: Commit, actions: list[tuple[str, int]]
@@ -128,6 +130,7 @@ def test_rule_09_the_own_log_is_kept_from_the_lowest_position_that_somebody_need
     strict=True, reason="Offsets.pin forgets records of inputs that are finished now and may be cut from the set later"
 )
 @settings(
+    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
@@ -157,7 +160,7 @@ def test_rule_09_a_restored_input_that_no_longer_fits_needs_its_record(monkeypat
     assert offsets.own_floor(20, offsets.stored()) == 8
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.integers(0, 8))
 def test_rule_08_an_overflowing_set_holds_back_what_was_cut_from_it(
     monkeypatch: pytest.MonkeyPatch, actions: list[tuple[str, int]], room: int
