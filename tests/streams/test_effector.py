@@ -417,9 +417,6 @@ def test_rule_13_what_the_own_log_no_longer_reaches_is_refused_as_stale(stage: S
     stage.run(lambda: stage.replies()[1:] == [b"fresh by a"])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="after one stale request, later ones of that time count as covered and are worked on"
-)
 def test_rule_13_every_stale_request_is_refused(stage: Stage) -> None:
     long_ago = cut(stage)
     worker = restored_high(stage)
@@ -449,9 +446,6 @@ def test_rule_13_a_stale_request_without_a_refusal_is_a_dead_letter(stage: Stage
     assert worker.calls == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="EffectorTenure._refuse_first takes a refusal that failed for one that is on the log"
-)
 def test_rule_13_a_stale_request_whose_refusal_does_not_fit_is_not_worked_on(stage: Stage) -> None:
     long_ago = cut(stage)
     worker = restored_high(stage)
@@ -464,7 +458,6 @@ def test_rule_13_a_stale_request_whose_refusal_does_not_fit_is_not_worked_on(sta
     assert dead_ids(stage) == [b"x"]
 
 
-@pytest.mark.xfail(strict=True, reason="Tenure._admit_later takes BrokerUnavailable for an error that stays")
 def test_rule_13_lowering_the_floor_waits_for_a_broker_that_is_away(stage: Stage) -> None:
     sent = stage.clock_ms()
     stage.own_record("x", 0, b"long ago")
@@ -480,9 +473,6 @@ def test_rule_13_lowering_the_floor_waits_for_a_broker_that_is_away(stage: Stage
     assert stage.replies() == [b"long ago"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Tenure.stop cancels the admission before its first step: what it waits for leaks"
-)
 def test_an_ownership_that_ends_at_once_leaves_no_coroutine_behind(stage: Stage) -> None:
     """Python warns of a coroutine that was never awaited when its last reference goes."""
     worker = stage.worker("a").start()
@@ -558,7 +548,6 @@ def test_a_duplicate_waits_for_an_own_log_that_cannot_be_read_for_a_moment(stage
     assert stage.replies() == [b"x by a", b"x by a"]
 
 
-@pytest.mark.xfail(strict=True, reason="EffectorTenure._answer_again stops the partition on BrokerUnavailable")
 def test_rule_14_a_duplicate_waits_for_a_broker_that_is_away(stage: Stage) -> None:
     worker = stage.worker("a").start()
     stage.request("x")
@@ -651,7 +640,6 @@ def test_the_refusal_waits_for_the_dead_letter(stage: Stage) -> None:
     stage.run(finished(stage, 1))
 
 
-@pytest.mark.xfail(strict=True, reason="EffectorTenure._start calls work outside of what catches its errors")
 @pytest.mark.parametrize("error", [Rejected("never"), Retryable("busy"), ValueError("a bug")])
 def test_work_that_raises_at_once_is_treated_alike(stage: Stage, error: Exception) -> None:
     worker = stage.worker("a").start()
@@ -665,9 +653,6 @@ def test_work_that_raises_at_once_is_treated_alike(stage: Stage, error: Exceptio
     assert dead_ids(stage) == [b"x"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the record is out of the inbox and not admitted: the next one takes it for a hole"
-)
 def test_a_bug_in_reading_does_not_lose_the_record(stage: Stage) -> None:
     worker = stage.worker("a").start()
 
@@ -685,9 +670,6 @@ def test_a_bug_in_reading_does_not_lose_the_record(stage: Stage) -> None:
     assert commit is None or commit.base == 0 or dead_ids(stage) == [b"x"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a call that ends cancelled by itself is forgotten: its request is never finished"
-)
 def test_work_that_cancels_itself_has_failed(stage: Stage) -> None:
     """As a client library does that cancels inside; it is not the end of the ownership."""
     worker = stage.worker("a").start()
@@ -732,7 +714,6 @@ def test_an_answer_that_the_log_refuses_is_a_dead_letter(stage: Stage) -> None:
     assert worker.calls == ["x"]
 
 
-@pytest.mark.xfail(strict=True, reason="a refusal that is too large is refused again and again, without a pause")
 def test_a_refusal_that_is_too_large_ends_in_a_dead_letter(stage: Stage) -> None:
     stage.worker("a").start()
     stage.limit_bytes("answers", 10)
@@ -783,7 +764,6 @@ def test_poison_is_not_finished_before_its_dead_letter_is_durable(stage: Stage) 
     assert worker.tenure.offsets.base == 1
 
 
-@pytest.mark.xfail(strict=True, reason="Graveyard goes on appending after its ownership has ended")
 def test_rule_02_no_dead_letter_is_sent_again_once_the_partition_is_gone(stage: Stage) -> None:
     worker = stage.worker("a").start()
     letters = stage.wire.hold("append", "dead-letters")

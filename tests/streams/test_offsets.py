@@ -126,9 +126,6 @@ def test_rule_09_the_own_log_is_kept_from_the_lowest_position_that_somebody_need
     assert offsets.own_floor(model.known, stored) == model.floor(stored)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Offsets.pin forgets records of inputs that are finished now and may be cut from the set later"
-)
 @settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -146,7 +143,6 @@ def test_rule_09_counts_against_the_set_that_is_stored(
     assert offsets.own_floor(model.known, stored) == model.floor(stored)
 
 
-@pytest.mark.xfail(strict=True, reason="Offsets.pin ignores a record whose input is in the restored set")
 def test_rule_09_a_restored_input_that_no_longer_fits_needs_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inputs 0 to 4 were open and 5 finished when I took over; 1 and 3 finish, and 5 falls off the set."""
     monkeypatch.setattr(module, "SET_ROOM", 4)

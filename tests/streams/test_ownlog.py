@@ -356,7 +356,6 @@ def test_rule_13_a_log_that_was_cut_does_not_reach_back(stage: Stage, desk: Desk
     assert desk.own.floor == 4
 
 
-@pytest.mark.xfail(strict=True, reason="OwnLog.reach lowers its floor time although the log does not reach back")
 def test_rule_13_what_the_log_does_not_reach_is_never_covered(stage: Stage, desk: Desk) -> None:
     times = aged(stage)
     stage.broker.truncate(TOPIC, 0, 4)
@@ -390,7 +389,6 @@ def test_memory_over_its_limit_forgets_the_older_half(
     assert "r3" in desk.own.memory
 
 
-@pytest.mark.xfail(strict=True, reason="OwnLog.lower ignores that trim raised the floor while it was reading")
 def test_memory_has_no_hole_when_it_is_trimmed_while_the_floor_goes_down(
     stage: Stage, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

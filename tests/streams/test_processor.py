@@ -144,7 +144,6 @@ def test_rule_11_a_journal_position_below_the_log_start_is_refused(stage: Stage)
     assert router.starts(0, commit, 3, 0) is None
 
 
-@pytest.mark.xfail(strict=True, reason="a base without metadata of ours is not compared with the start of the log")
 def test_rule_11_a_base_that_an_operator_set_below_the_log_start_is_refused(stage: Stage) -> None:
     stage.commit(Committed(2, ""))
     worker = stage.worker("a")
@@ -459,9 +458,6 @@ def test_rule_02_a_contest_is_answered_once(stage: Stage) -> None:
     held.release()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Processor._contested ignores a contest while an earlier ownership's challenge is open"
-)
 def test_rule_02_a_challenge_of_an_earlier_ownership_does_not_hide_a_contest(stage: Stage) -> None:
     worker = stage.worker("a").start()
     stage.advance(2)
@@ -478,9 +474,6 @@ def test_rule_02_a_challenge_of_an_earlier_ownership_does_not_hide_a_contest(sta
     assert stage.replies() == [b"contested by a"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Processor._challenge restarts whatever ownership there is when its commit is accepted"
-)
 def test_rule_02_a_challenge_of_an_earlier_ownership_does_not_restart_the_next(stage: Stage) -> None:
     worker = stage.worker("a").start()
     stage.advance(2)
@@ -538,7 +531,6 @@ def test_a_processor_that_was_never_started_may_be_drained(stage: Stage) -> None
     assert worker.processor.tenures == {}
 
 
-@pytest.mark.xfail(strict=True, reason="Processor.drain only tells the ownerships that exist when it is called")
 def test_drain_admits_nothing_on_a_partition_that_comes_meanwhile(stage: Stage) -> None:
     worker = gated(stage.worker("a")).start()
     stage.request("x")

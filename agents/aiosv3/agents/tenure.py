@@ -99,6 +99,7 @@ class AgentTenure(Tenure):
 
     def halt(self) -> None:
         self._sender.stop()
+        self._graveyard.close()
         for task in self._answers:
             task.cancel()
         for live in self.live.values():
@@ -185,7 +186,7 @@ class AgentTenure(Tenure):
             if open_live.task.offset != record.offset:
                 self.complete(record.offset)  # the same event again while its task is open (rule 14)
             return None
-        if not self.own.covers(identity.first_sent):
+        if self.reached != record.offset and not self.own.covers(identity.first_sent):
             return self._reach(record, identity)
         entry = self.own.memory.get(identity.id)
         if entry is not None:
@@ -211,6 +212,7 @@ class AgentTenure(Tenure):
                 f"task {identity.id} says that it was first sent before the oldest record of {self.own.topic}: "
                 "whether it was done cannot be known, so it is not done again"
             )
+        self.reached = record.offset
 
     def _received(self, record: Record) -> None:
         self.wiring.metrics.received.inc()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiosv3.schemas.errors import AiosError
@@ -48,20 +49,29 @@ class Graveyard:
     def __init__(self, wiring: Wiring, topic: str) -> None:
         self._wiring = wiring
         self._topic = topic
+        self._closed = False
+
+    def close(self) -> None:
+        """The tenure has ended: nothing is sent again."""
+        self._closed = True
 
     def bury(self, record: Record, error: AiosError, then: Callable[[], None]) -> None:
         """Writes the dead letter of ``record``; ``then`` is called when it is acknowledged."""
         wiring = self._wiring
         wiring.metrics.dead_letters.inc()
         _LOG.warning("%s: %s[%s]@%s is a dead letter: %s", wiring.name, *record[:3], error)
-        letter = dead_letter(self._topic, record, error, wiring.name)
+        letters = [too_large_letter(self._topic, record, error, wiring.name)]
 
-        def buried(ack: Appended | AppendFailed) -> None:
+        def send(letter: Outgoing) -> None:
+            if not self._closed:
+                wiring.log.append(letter, partial(buried, letter))
+
+        def buried(letter: Outgoing, ack: Appended | AppendFailed) -> None:
             if isinstance(ack, Appended):
                 then()
-            elif isinstance(ack, RecordTooLarge):
-                wiring.log.append(too_large_letter(self._topic, record, error, wiring.name), buried)
+            elif isinstance(ack, RecordTooLarge) and letters:
+                send(letters.pop())
             else:
-                asyncio.get_running_loop().call_later(_RETRY_S, wiring.log.append, letter, buried)
+                asyncio.get_running_loop().call_later(_RETRY_S, send, letter)
 
-        wiring.log.append(letter, buried)
+        send(dead_letter(self._topic, record, error, wiring.name))

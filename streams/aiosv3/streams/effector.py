@@ -15,7 +15,15 @@ from typing import Any, Final, NamedTuple, Protocol
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge, Rejected, Retryable
+from aiosv3.streams.errors import (
+    AppendFailed,
+    AppendUnknown,
+    BrokerUnavailable,
+    DataLost,
+    RecordTooLarge,
+    Rejected,
+    Retryable,
+)
 from aiosv3.streams.log import Appended, Committed, Outgoing, Record
 from aiosv3.streams.ownlog import Entry, Learned
 from aiosv3.streams.tenure import Tenure, Wiring
@@ -91,7 +99,8 @@ class EffectorTenure(Tenure):
         self._effector = effector
         self._limit = limit
         self._graveyard = Graveyard(wiring, dead_letters)
-        self._working: dict[str, int] = {}
+        self._working: dict[str, float] = {}
+        """Requests in work, by id, with the time of their admission (seconds of the loop)."""
         self._calls: set[asyncio.Task[None]] = set()
         self._held: deque[Request] = deque()
 
@@ -105,6 +114,7 @@ class EffectorTenure(Tenure):
         for call in self._calls:
             call.cancel()
         self._held.clear()
+        self._graveyard.close()
 
     # -- admission ------------------------------------------------------------------------------------------------
 
@@ -120,11 +130,11 @@ class EffectorTenure(Tenure):
             self._admitted(record)
             self.complete(record.offset)  # its first copy is in work and will be answered (rule 14)
             return None
-        if not self.own.covers(request.first_sent):
+        if self.reached != record.offset and not self.own.covers(request.first_sent):
             return self._reach(request)
         self._admitted(record)
         entry = self.own.memory.get(request.id)
-        self._working[request.id] = record.offset
+        self._working[request.id] = asyncio.get_running_loop().time()
         if entry is not None:
             self.wiring.metrics.answered_again.inc()
             self.offsets.pin(record.offset, entry.offset)
@@ -145,24 +155,32 @@ class EffectorTenure(Tenure):
                 "whether it was answered cannot be known, so it is not worked on again"
             )
             await self._refuse_first(request, error)
+        self.reached = request.record.offset
 
     async def _refuse_first(self, request: Request, error: AiosError) -> None:
         answer = self._effector.refuse(request, error, self.epoch)
         if answer is None:
             raise WireError(str(error))
-        settled = asyncio.Event()
-        self._append(request, answer, lambda _entry, _mine: settled.set())
-        await settled.wait()
+        settled: asyncio.Future[Entry | AppendFailed] = asyncio.get_running_loop().create_future()
+        self._append(request, answer, lambda entry, _mine: settled.set_result(entry))
+        if isinstance(failed := await settled, AppendFailed):
+            raise WireError(f"{error}; its refusal: {failed}")
 
     def _start(self, request: Request) -> None:
         if not self.wiring.member.alive():
             self._hold(request)
             return
-        outcome = self._effector.work(request, self.epoch)
+        outcome = self._attempt(request)
         if isinstance(outcome, Outgoing):
             self._answer(request, outcome)
         else:
             self._spawn(self._call(request, outcome))
+
+    def _attempt(self, request: Request) -> Outgoing | Awaitable[Outgoing]:
+        try:
+            return self._effector.work(request, self.epoch)
+        except Exception as error:  # noqa: BLE001 -- the boundary of the effector: told by whoever awaits it
+            return _failed(error)
 
     def _hold(self, request: Request) -> None:
         """No broker has answered for a session timeout: start no call until one does (rule 6)."""
@@ -205,16 +223,26 @@ class EffectorTenure(Tenure):
                 if attempt == _ATTEMPTS:
                     self._give_up(request, error)
                     return
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                if attempt == _ATTEMPTS:
+                    self._give_up(request, AiosError("the work cancelled itself"))
+                    return
             except Exception as error:  # noqa: BLE001 -- the lane's boundary: a bug in an effector is not ours to hide
                 _LOG.exception("%s: request %s failed (%s of %s)", self.wiring.name, request.id, attempt, _ATTEMPTS)
                 if attempt == _ATTEMPTS:
                     self._give_up(request, AiosError(f"{type(error).__name__}: {error}"))
                     return
             await asyncio.sleep(_RETRY_S * 2 ** (attempt - 1))
-            while not self.wiring.member.alive():
-                await asyncio.sleep(_RETRY_S)
-            again = self._effector.work(request, self.epoch)
-            outcome = _ready(again) if isinstance(again, Outgoing) else again
+            outcome = self._again(request)
+
+    async def _again(self, request: Request) -> Outgoing:
+        while not self.wiring.member.alive():
+            await asyncio.sleep(_RETRY_S)
+        again = self._attempt(request)
+        return again if isinstance(again, Outgoing) else await again
 
     def _give_up(self, request: Request, error: AiosError) -> None:
         answer = self._effector.refuse(request, error, self.epoch)
@@ -224,8 +252,8 @@ class EffectorTenure(Tenure):
         else:
             letter(lambda: self._answer(request, answer))
 
-    def _answer(self, request: Request, answer: Outgoing) -> None:
-        self._append(request, answer, partial(self._answered, request, answer))
+    def _answer(self, request: Request, answer: Outgoing, *, last: bool = False) -> None:
+        self._append(request, answer, partial(self._answered, request, answer, last))
 
     def _append(
         self, request: Request, answer: Outgoing, settled: Callable[[Entry | AppendFailed, bool], object]
@@ -238,20 +266,22 @@ class EffectorTenure(Tenure):
         """False once the tenure has ended: nothing is appended any more."""
         return self.phase.value != "stopped"
 
-    def _answered(self, request: Request, answer: Outgoing, entry: Entry | AppendFailed, mine: bool) -> None:
+    def _answered(
+        self, request: Request, answer: Outgoing, last: bool, entry: Entry | AppendFailed, mine: bool
+    ) -> None:
         if isinstance(entry, AppendFailed):
-            self._unanswerable(request, entry)
+            self._unanswerable(request, entry, last=last)
         elif mine:
             self._forward(request, answer)
         else:
             self._spawn(self._answer_again(request, entry))
 
-    def _unanswerable(self, request: Request, error: AppendFailed) -> None:
-        """The answer itself does not fit on the log: a refusal does."""
-        if isinstance(error, RecordTooLarge):
+    def _unanswerable(self, request: Request, error: AppendFailed, *, last: bool) -> None:
+        """The answer itself does not fit on the log: a refusal does, or nothing does (``last``)."""
+        if isinstance(error, RecordTooLarge) and not last:
             answer = self._effector.refuse(request, error, self.epoch)
             if answer is not None:
-                self._answer(request, answer)
+                self._answer(request, answer, last=True)
                 return
         self._bury(request.record, error, lambda: self._finish(request))
 
@@ -260,31 +290,42 @@ class EffectorTenure(Tenure):
             try:
                 record = await self.own.record(entry)
                 break
-            except AppendUnknown:
+            except (AppendUnknown, BrokerUnavailable):
                 await asyncio.sleep(_RETRY_S)
+            except DataLost as error:
+                self.fail(error)
+                return
         self._forward(request, record)
 
     def _forward(self, request: Request, answer: Outgoing | Record) -> None:
         if not self.own_open():
             return
-        onward = self._effector.forward(request, answer)
+        self._send_on(request, self._effector.forward(request, answer), last=False)
+
+    def _send_on(self, request: Request, onward: Outgoing | None, *, last: bool) -> None:
         if onward is None:
             self._finish(request)
         else:
-            self.wiring.log.append(onward, partial(self._forwarded, request, onward))
+            self.wiring.log.append(onward, partial(self._forwarded, request, onward, last))
 
-    def _forwarded(self, request: Request, onward: Outgoing, ack: Appended | AppendFailed) -> None:
+    def _forwarded(self, request: Request, onward: Outgoing, last: bool, ack: Appended | AppendFailed) -> None:
         if not self.own_open():
             return
         if isinstance(ack, Appended):
             self._finish(request)
         elif isinstance(ack, AppendUnknown):
-            self.wiring.log.append(onward, partial(self._forwarded, request, onward))
+            self._send_on(request, onward, last=last)
+        elif isinstance(ack, RecordTooLarge) and not last:
+            # Whoever waits must hear something: that its answer is too large for its journal.
+            refusal = self._effector.refuse(request, ack, self.epoch)
+            self._send_on(request, refusal and self._effector.forward(request, refusal), last=True)
         else:
             self._bury(request.record, ack, lambda: self._finish(request))
 
     def _finish(self, request: Request) -> None:
-        self._working.pop(request.id, None)
+        began = self._working.pop(request.id, None)
+        if began is not None:
+            self.wiring.metrics.work_seconds.observe(asyncio.get_running_loop().time() - began)
         self.complete(request.record.offset)
         self.pump()
 
@@ -298,5 +339,5 @@ class EffectorTenure(Tenure):
         self._graveyard.bury(record, error, lambda: then() if self.own_open() else None)
 
 
-async def _ready(answer: Outgoing) -> Outgoing:
-    return answer
+async def _failed(error: Exception) -> Outgoing:
+    raise error

@@ -53,8 +53,11 @@ class Offsets:
             self._advance()
 
     def pin(self, offset: int, own_offset: int) -> None:
-        """The own-log record at ``own_offset`` answers input ``offset``: keep it readable until that is stored."""
-        if not self.finished(offset):
+        """The own-log record at ``own_offset`` answers input ``offset``: keep it readable until that is stored.
+
+        Also if the input is finished: it may yet be cut from a set that has grown too long.
+        """
+        if offset >= self.base:
             self._pins[offset] = min(own_offset, self._pins.get(offset, own_offset))
 
     def _advance(self) -> None:

@@ -126,8 +126,9 @@ class OwnLog:
         start = (await self._log.bounds(self.topic, self.partition)).start
         offset = await self._log.offset_at(self.topic, self.partition, wanted)
         await self.lower(offset)
-        self._floor_time = min(self._floor_time, wanted)
-        return start == 0 or offset > start
+        if whole := start == 0 or offset > start:
+            self._floor_time = min(self._floor_time, wanted)
+        return whole
 
     async def lower(self, offset: int) -> None:
         """Moves the floor down to ``offset`` by reading what lies between."""
@@ -135,7 +136,8 @@ class OwnLog:
             top = self.floor
             async for batch in self._log.read(self.topic, self.partition, offset, top):
                 self._remember(batch, pinned=False)
-            self.floor = min(self.floor, offset)
+            if self.floor == top:  # else it was trimmed meanwhile, and what was forgotten is read again
+                self.floor = offset
 
     async def record(self, entry: Entry) -> Record:
         """The record of an entry, read again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
 from aiosv3.streams.commit import Commit
@@ -34,6 +35,7 @@ class Processor:
         self._committing: asyncio.Task[None] | None = None
         self._commit_soon = asyncio.Event()
         self._challenges: dict[int, asyncio.Task[None]] = {}
+        self._draining = False
 
     @property
     def tenures(self) -> dict[int, Tenure]:
@@ -52,6 +54,7 @@ class Processor:
 
     async def drain(self, grace: float) -> None:
         """Admits no more, gives what is in work up to ``grace`` seconds, commits, and leaves the group."""
+        self._draining = True
         for tenure in self._tenures.values():
             tenure.draining = True
         deadline = asyncio.get_running_loop().time() + grace
@@ -76,6 +79,8 @@ class Processor:
         found = Commit.decode(committed) if committed is not None else None
         if found is None:
             base = committed.offset if committed is not None else input_start
+            if base < input_start:
+                raise DataLost(self._wiring.input_topic, partition, base, input_start)
             return Commit(base=base, own=0, journal=journal_start if self._wiring.journal_topic else -1)
         if found.base < input_start:
             raise DataLost(self._wiring.input_topic, partition, found.base, input_start)
@@ -96,6 +101,7 @@ class Processor:
         tenure = self._open_tenure(partition, committed, commit)
         tenure.contested = lambda: self._contested(tenure)
         tenure.settled_in = self._commit_soon.set
+        tenure.draining = self._draining
         self._tenures[partition] = tenure
         self._last.pop(partition, None)
         self._wiring.metrics.partitions.set(len(self._tenures))
@@ -122,6 +128,7 @@ class Processor:
         self._refused.pop(partition, None)
         tenure = self._tenures.pop(partition, None)
         self._truncations.pop(partition, None)
+        self._stop_challenge(partition)
         self._wiring.metrics.partitions.set(len(self._tenures))
         if tenure is None:
             return None
@@ -134,9 +141,15 @@ class Processor:
         self._refused.pop(partition, None)
         tenure = self._tenures.pop(partition, None)
         self._truncations.pop(partition, None)
+        self._stop_challenge(partition)
         self._wiring.metrics.partitions.set(len(self._tenures))
         if tenure is not None:
             tenure.stop("lost")
+
+    def _stop_challenge(self, partition: int) -> None:
+        """What an earlier ownership asks is answered by its end."""
+        if (challenge := self._challenges.pop(partition, None)) is not None:
+            challenge.cancel()
 
     # -- commits and contests -------------------------------------------------------------------------------------
 
@@ -193,7 +206,11 @@ class Processor:
         tenure.stop("contested")
         task = asyncio.get_running_loop().create_task(self._challenge(tenure, found))
         self._challenges[partition] = task
-        task.add_done_callback(lambda _: self._challenges.pop(partition, None))
+        task.add_done_callback(partial(self._challenged, partition))
+
+    def _challenged(self, partition: int, task: asyncio.Task[None]) -> None:
+        if self._challenges.get(partition) is task:
+            del self._challenges[partition]
 
     async def _challenge(self, tenure: Tenure, found: Committed | None) -> None:
         """Asks until the answer is clear: an accepted commit (mine), or the partition is revoked or lost (not mine)."""

@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Final
 
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.headers import CE_ID, CE_SOURCE, CE_TYPE
 from aiosv3.streams.commit import Commit
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, DataLost
+from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost
 from aiosv3.streams.log import Appended, Committed, Headers, Log, Member, Outgoing, Record
 from aiosv3.streams.metrics import ProcessorMetrics
 from aiosv3.streams.offsets import Offsets
@@ -85,6 +86,12 @@ async def appended(log: Log, record: Outgoing) -> Appended:
     return await future
 
 
+def _close(wait: Awaitable[object], _: object) -> None:
+    """An admission that was cancelled before its first step never awaited what it was given."""
+    if asyncio.iscoroutine(wait):
+        wait.close()
+
+
 class Tenure(ABC):
     """Lives from an assignment to its end; a new assignment of the same partition is a new tenure.
 
@@ -116,6 +123,8 @@ class Tenure(ABC):
         self.draining = False
         self.marker_seen = False
         """True once my marker was read back: everything that was on the log before I took the partition is known."""
+        self.reached = -1
+        """The input whose duplicates were looked for as far back as the own log goes (rule 13)."""
         self._markers: set[bytes] = set()
         self._inbox: deque[Record] = deque()
         self._flowing = True
@@ -260,14 +269,23 @@ class Tenure(ABC):
     def _offer(self, record: Record) -> None:
         if self.offsets.finished(record.offset):
             self.offsets.skip(record.offset)
-        elif (wait := self.admit(record)) is not None:
+            return
+        try:
+            wait = self.admit(record)
+        except Exception as error:  # noqa: BLE001 -- the lane's boundary
+            # The next record would take this one for a hole and call it finished: stop instead.
+            _LOG.exception("%s[%s]@%s was not admitted", self.wiring.name, self.partition, record.offset)
+            self.fail(AiosError(f"input {record.offset}: {type(error).__name__}: {error}"))
+            return
+        if wait is not None:
             self._admitting = asyncio.get_running_loop().create_task(self._admit_later(record, wait))
+            self._admitting.add_done_callback(partial(_close, wait))
 
     async def _admit_later(self, record: Record, wait: Awaitable[object] | None) -> None:
         while wait is not None and self.phase is not Phase.STOPPED:
             try:
                 await wait
-            except (RegistryUnavailable, AppendUnknown) as error:
+            except (RegistryUnavailable, AppendUnknown, BrokerUnavailable) as error:
                 _LOG.warning("%s[%s] waits: %s", self.wiring.name, self.partition, error)
                 await asyncio.sleep(_RETRY_S)
             except WireError as error:
