@@ -1,9 +1,9 @@
-"""Two stages for agents: one task as a pure function of its journal, and workers on the in-memory log in virtual time."""
+"""Two stages for agents: one task as a pure function of its journal, and workers on the double in virtual time."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,10 +12,10 @@ import pytest
 from aiosv3.agents.agent import Agent, Limits, Order
 from aiosv3.agents.context import Context
 from aiosv3.agents.steps import Step
-from aiosv3.agents.task import DEADLINE_STEP, JournalEntry, Task, TaskRun
+from aiosv3.agents.task import DEADLINE_STEP, Finish, JournalEntry, Task, TaskRun
 from aiosv3.agents.tenure import AgentSetup, AgentTenure
 from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
+from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import CE_ID, CE_TYPE, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.records import JournalKind, JournalRecord, ModelRequest, Outcome, StepFailure, Usage
 from aiosv3.schemas.store import SchemaStore
@@ -23,7 +23,7 @@ from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import answer_record, journal_outgoing, reply_to
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.eventloop import DeterministicLoop
-from aiosv3.streams.log import Appended, Committed, Headers, Outgoing, Record
+from aiosv3.streams.log import Appended, Committed, Outgoing, Record
 from aiosv3.streams.metrics import MetricsCatalogue
 from aiosv3.streams.processor import Processor
 from aiosv3.streams.tenure import OWNER_TYPE, Phase, Tenure, Wiring
@@ -34,6 +34,7 @@ SECRET: Final = b"a secret of tests"
 EPOCH_MS: Final = 1_750_000_000_000
 OWNER: Final = OWNER_TYPE.encode()
 Program = Callable[[Context, Any], Awaitable[Any]]
+Header = tuple[str, bytes]
 
 
 def make_agent(
@@ -73,20 +74,28 @@ class Play:
         self.run = TaskRun(self.agent, self.task, SECRET)
         self.journal: list[JournalEntry] = []
         self.asked: list[Step] = []
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, Any] = {}
         if begin:
             self.run.start()
             self.take()
 
     def take(self) -> list[Step]:
-        """The new steps."""
         new = self.run.take()
         self.asked += new
         self.steps.update(self.run.waiting)
         return new
 
+    @property
+    def ended(self) -> Finish:
+        assert self.run.finish is not None, "the task has not ended"
+        return self.run.finish
+
+    @property
+    def failed(self) -> StepFailure:
+        assert self.ended.failure is not None, "the task has not failed"
+        return self.ended.failure
+
     def ids(self) -> list[str]:
-        """Ids of all steps asked so far."""
         return [step.id for step in self.asked]
 
     def feed(self, record: JournalRecord, *, at: int | None = None) -> list[Step]:
@@ -113,38 +122,33 @@ class Play:
         )
 
     def answer(self, step_id: str, text: str = "ok", *, cost: int = 0, **fields: Any) -> list[Step]:
-        """A model answers."""
         fields.setdefault("content", json.dumps({"text": text, "tool_calls": None}))
         return self.feed(self.record(JournalKind.ANSWER, step_id, usage=Usage(1, 10, 1, 0, cost), **fields))
 
     def result(self, step_id: str, value: Any, **fields: Any) -> list[Step]:
-        """A called agent answers."""
         return self.feed(self.record(JournalKind.ANSWER, step_id, content=json.dumps(value), **fields))
 
     def value(self, step_id: str, value: Any = None, **fields: Any) -> list[Step]:
-        """A value made in the worker is read back."""
         return self.feed(self.record(JournalKind.VALUE, step_id, content=json.dumps(value), **fields))
 
     def fail(self, step_id: str, failure: StepFailure | None, kind: JournalKind = JournalKind.ANSWER) -> list[Step]:
-        """The step failed."""
         return self.feed(self.record(kind, step_id, outcome=Outcome.FAILED, error=failure))
 
     def fire(self, step_id: str = DEADLINE_STEP) -> list[Step]:
-        """A timer fired."""
         return self.feed(self.record(JournalKind.TIMER, step_id))
 
     def cancel(self) -> list[Step]:
-        """Somebody cancels the task."""
         return self.feed(self.record(JournalKind.CANCEL, None, outcome=Outcome.CANCELLED))
 
     def started(self, version: str = "v1") -> list[Step]:
-        """Which code began."""
         return self.feed(self.record(JournalKind.STARTED, None, code_version=version))
 
     def replay(self, program: Program | Agent[Any, Any] | None = None, *, upto: int | None = None) -> Play:
         """A new run fed with the same journal at once, as a new owner of the partition does."""
         agent = self.agent if program is None else program
-        again = Play(agent, self.task.value, task_id=self.task.id, grant=self.task.grant, key=self.task.key, begin=False)
+        again = Play(
+            agent, self.task.value, task_id=self.task.id, grant=self.task.grant, key=self.task.key, begin=False
+        )
         again.run.start()
         for entry in self.journal[:upto]:
             again.journal.append(entry)
@@ -153,7 +157,6 @@ class Play:
         return again
 
     def view(self) -> tuple[Any, ...]:
-        """All that the outside can see of the task."""
         run = self.run
         waiting = {step_id: (step.hash, step.first_sent) for step_id, step in run.waiting.items()}
         return run.finish, run.stuck, waiting, run.usage, run.now
@@ -161,7 +164,6 @@ class Play:
 
 @pytest.fixture
 def play() -> Iterator[Callable[..., Play]]:
-    """Makes tasks that are fed by hand; they are closed at the end."""
     made: list[Play] = []
 
     def make(*args: Any, **settings: Any) -> Play:
@@ -177,23 +179,18 @@ def play() -> Iterator[Callable[..., Play]]:
 
 
 class Held:
-    """Messages that the test keeps on the wire."""
-
     def __init__(self, wire: Wire, lane: tuple[str, ...]) -> None:
         self._wire = wire
         self.lane = lane
         self.messages: list[tuple[Host, Arrive]] = []
 
     def release(self) -> None:
-        """Delivers what was held, in order, and holds no more."""
         self._wire.holding.remove(self)
         for host, arrive in self.messages:
             host.call(arrive)
 
 
 class Wire(Network):
-    """Everything arrives at the next turn, in order, unless the test holds its lane."""
-
     def __init__(self, loop: DeterministicLoop) -> None:
         super().__init__()
         self._loop = loop
@@ -211,17 +208,13 @@ class Wire(Network):
         return self.holding[-1]
 
     def to_broker(self, host: Host, lane: Lane, arrive: Arrive) -> None:
-        self._carry(host, lane, arrive)
-
-    def to_host(self, host: Host, lane: Lane, arrive: Arrive) -> None:
-        self._carry(host, lane, arrive)
-
-    def _carry(self, host: Host, lane: Lane, arrive: Arrive) -> None:
         for held in self.holding:
             if (lane or ())[: len(held.lane)] == held.lane:
                 held.messages.append((host, arrive))
                 return
         host.call(arrive)
+
+    to_host = to_broker
 
 
 class Worker:
@@ -249,26 +242,22 @@ class Worker:
 
     @property
     def tenure(self) -> AgentTenure:
-        """The ownership of partition 0."""
         tenure = self.processor.tenures[0]
         assert isinstance(tenure, AgentTenure)
         return tenure
 
     @property
     def running(self) -> bool:
-        """True when partition 0 is restored and its marker was read back."""
         tenure = self.processor.tenures.get(0)
         return tenure is not None and tenure.phase is Phase.RUNNING and tenure.marker_seen
 
     def start(self) -> Worker:
-        """Joins; returns when tasks are admitted and all that follows at once has happened."""
         self.stage.finish(self.processor.start())
         self.stage.run(lambda: self.running)
         self.stage.settle()
         return self
 
     def kill(self) -> None:
-        """kill -9; the group hears of it at once."""
         self.host.kill()
         self.stage.broker.group(f"agent.{self.agent.name}", self.wiring.input_topic).remove(self.name, "killed")
 
@@ -313,19 +302,16 @@ class Stage:
         self._no_failures()
 
     def settle(self) -> None:
-        """Runs what is ready; time stands still."""
         self.loop.run_until_idle(200_000)
         self._no_failures()
 
     def advance(self, seconds: float) -> None:
-        """Runs for so many virtual seconds."""
         end = self.now + seconds
         self.loop.call_at(end, lambda: None)
         self.run(lambda: self.now >= end, seconds + 1)
         self.settle()
 
     def finish(self, coro: Any) -> Any:
-        """Runs a coroutine to its end."""
         task = self.loop.create_task(coro)
         self.run(task.done)
         return task.result()
@@ -340,28 +326,25 @@ class Stage:
     def worker(
         self, program: Program | Agent[Any, Any], process: str = "a", *, live_limit: int = 1000, **settings: Any
     ) -> Worker:
-        """A worker that has not joined yet. ``store``: its own schemas, else the stage's."""
         store = settings.pop("store", self.store)
         agent = program if isinstance(program, Agent) else make_agent(program, **settings)
         return Worker(self, agent, process, live_limit, store)
 
-    def task(self, task_id: str, value: Any = "in", key: str | None = "k", *, headers: Headers = [], raw: Any = None) -> int:  # noqa: B006
-        """A plain JSON task event of an outsider; returns its offset."""
+    def task(
+        self, task_id: str, value: Any = "in", key: str | None = "k", *, headers: Iterable[Header] = (), raw: Any = None
+    ) -> int:
         body = json.dumps(value).encode() if raw is None else raw
         all_headers = [(CE_ID, task_id.encode()), *headers]
         topic = self.topics.tasks("worker")
         return self.broker.append(Outgoing(topic, 0, key.encode() if key else None, body, all_headers)).offset
 
     def journaled(self, record: JournalRecord, agent: str = "worker") -> Appended:
-        """A journal record by somebody."""
         return self.broker.append(journal_outgoing(self.codec, self.topics.journal(agent), 0, record, b"somebody"))
 
     def cancel(self, task_id: str) -> Appended:
-        """A cancel by handle: whoever writes it does not know the task's offset."""
         return self.journaled(JournalRecord(task_id, -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED))
 
     def answer(self, request: Record, text: str = "ok", **fields: Any) -> Appended:
-        """Answers a model request, as a model worker would."""
         raw_reply, raw_route = request.header(REPLY), request.header(ROUTE)
         assert raw_reply is not None
         assert raw_route is not None
@@ -372,49 +355,39 @@ class Stage:
         return self.journaled(replace(record, **fields))
 
     def limit_bytes(self, topic: str, most: int) -> None:
-        """From now on the topic refuses records over ``most`` bytes."""
         self.broker._settings[topic] = TopicSettings(max_message_bytes=most)
 
     # -- what is there
 
     def prompts(self) -> list[Record]:
-        """Model requests, as records."""
         return list(self.broker.records(self.topics.prompts(), 0))
 
     def asked(self) -> list[str]:
-        """Ids of the model requests."""
         return [self.codec.decode_as(ModelRequest, r.value or b"").request_id for r in self.prompts()]
 
     def children(self) -> list[Record]:
-        """Tasks given to agent ``child``."""
         return list(self.broker.records(self.topics.tasks("child"), 0))
 
     def journal(self, agent: str = "worker") -> list[JournalRecord]:
-        """The journal, without markers."""
         found = self.broker.records(self.topics.journal(agent), 0)
         return [self.codec.decode_as(JournalRecord, r.value or b"") for r in found if r.header(CE_TYPE) != OWNER]
 
     def noted(self) -> list[tuple[str, str | None]]:
-        """Kind and step of the journal's records."""
         return [(record.kind.value, record.step_id) for record in self.journal()]
 
-    def results(self, worker: Worker) -> list[ResultEnvelope[Any]]:
-        """The results on the own log of the worker's agent."""
+    def results(self, worker: Worker) -> list[Any]:
         found = self.broker.records(worker.wiring.own_topic, 0)
         return [worker.setup.schemas.decode_result(worker.setup.codec, record.value or b"") for record in found]
 
     def dead(self) -> list[Record]:
-        """The dead letters."""
         return list(self.broker.records(self.topics.dead_letters(), 0))
 
     def committed(self) -> Commit | None:
-        """What the group of agent ``worker`` has committed."""
         topic = self.topics.tasks("worker")
         found = self.broker.group("agent.worker", topic).committed.get((topic, 0))
         return None if found is None else Commit.decode(found)
 
     def commit(self, commit: Commit) -> None:
-        """Puts a commit there, as an earlier owner would have."""
         topic = self.topics.tasks("worker")
         self.broker.group("agent.worker", topic).committed[topic, 0] = commit.encode()
 
