@@ -134,8 +134,7 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-UNSEEN = pytest.mark.xfail(strict=True, reason="_prompt_parts() leaves stop and tools out")
-MORE = [pytest.param({"stop": ("x",)}, marks=UNSEEN), pytest.param({"tools": "[]"}, marks=UNSEEN)]
+MORE: list[dict[str, Any]] = [{"stop": ("x",)}, {"tools": "[]"}]
 
 
 @pytest.mark.parametrize("change", [*CHANGES, *MORE], ids=lambda change: next(iter(change)))

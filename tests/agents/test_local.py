@@ -99,7 +99,6 @@ async def test_no_attempt_is_no_value() -> None:
     assert failure.message == "it may not be attempted at all"
 
 
-@pytest.mark.xfail(strict=True, reason="execute() does not catch SystemExit")
 def test_a_function_that_exits_fails_and_the_worker_goes_on() -> None:
     """On an asyncio loop SystemExit in a task ends the loop, so the process, and every next owner's after it."""
 

@@ -136,7 +136,6 @@ def test_a_timer_that_another_owner_fired_is_not_journaled_again(stage: Stage) -
     assert stage.noted() == [("STARTED", None), ("TIMER", "1"), ("TIMER", "2")]
 
 
-@pytest.mark.xfail(strict=True, reason="any record with the id of a timer disarms it")
 def test_a_forged_record_does_not_disarm_a_timer(stage: Stage) -> None:
     worker = stage.worker(_sleeps).start()
     stage.task("t1")
@@ -146,7 +145,6 @@ def test_a_forged_record_does_not_disarm_a_timer(stage: Stage) -> None:
     assert [result.task_id for result in stage.results(worker)] == ["t1"]
 
 
-@pytest.mark.xfail(strict=True, reason="a dropped timer stays armed in the worker until it is due")
 def test_a_timeout_that_is_not_needed_any_more_is_disarmed(stage: Stage) -> None:
     async def program(ctx: Context, _value: str) -> str:
         async with asyncio.timeout(3_000):

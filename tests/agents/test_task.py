@@ -339,7 +339,6 @@ def test_rule_19_a_step_from_another_loop_is_refused(play: NewPlay) -> None:
     assert set(task.run.waiting) == {"1"}
 
 
-@pytest.mark.xfail(strict=True, reason="get_running_loop() raises RuntimeError where no loop runs")
 def test_rule_19_a_step_from_a_thread_is_refused_in_the_same_words(play: NewPlay) -> None:
     contexts: list[Context] = []
     caught: list[str] = []
@@ -361,7 +360,6 @@ def test_rule_19_a_step_from_a_thread_is_refused_in_the_same_words(play: NewPlay
     assert caught[0].startswith("OutsideStep: steps can only be called from inside their own task")
 
 
-@pytest.mark.xfail(strict=True, reason="next_id counts before the loop is checked")
 def test_rule_19_what_is_called_outside_takes_no_id(play: NewPlay) -> None:
     """A function of ``ctx.run`` is not executed in a replay: an id that it took would be missing there."""
     contexts: list[Context] = []

@@ -56,7 +56,6 @@ def test_a_token_is_good_for_one_step_of_one_task(play: NewPlay) -> None:
     assert task.run.forged == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the token is checked after the step is looked up")
 def test_a_forged_answer_to_a_step_that_was_not_asked_yet_stops_nothing(play: NewPlay) -> None:
     task = play(asks)
     task.feed(task.record(JournalKind.ANSWER, "99", token="0" * 16, request_hash="0" * 16))
@@ -164,10 +163,7 @@ def test_an_agent_that_spins_is_a_livelock(play: NewPlay) -> None:
     assert "still busy" in task.failed.message
 
 
-HANGS = pytest.mark.xfail(strict=True, reason="SystemExit of a branch leaves the other callbacks of the task unrun")
-
-
-@pytest.mark.parametrize("where", ["agent", pytest.param("branch", marks=HANGS)])
+@pytest.mark.parametrize("where", ["agent", "branch"])
 def test_an_agent_that_exits_fails_and_the_worker_goes_on(play: NewPlay, where: str) -> None:
     async def leaves() -> None:
         sys.exit("goodbye")
@@ -244,7 +240,6 @@ def test_an_error_raised_by_hand_is_a_failure_of_the_task(play: NewPlay) -> None
     assert play(program).failed == StepFailure("Denied", "finance said no", retryable=False, step="3")
 
 
-@pytest.mark.xfail(strict=True, reason="decoding raises through feed()")
 def test_an_answer_that_is_not_json_fails_the_step_not_the_worker(play: NewPlay) -> None:
     for content in ("no json", '"no object"', "{}", b"sealed", None):
         task = play(asks)
@@ -252,7 +247,6 @@ def test_an_answer_that_is_not_json_fails_the_step_not_the_worker(play: NewPlay)
         assert task.failed.type == "ModelUnavailable"
 
 
-@pytest.mark.xfail(strict=True, reason="nothing notices that no step is open")
 def test_a_task_that_waits_for_nothing_says_so(play: NewPlay) -> None:
     """No record can ever wake it: without a timer step it would hang for good."""
 

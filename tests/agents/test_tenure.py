@@ -275,7 +275,6 @@ def test_rule_20_a_request_waits_until_started_is_on_the_journal(stage: Stage) -
     assert worker.tenure.live["t1"].run.code_version == "v7"
 
 
-@pytest.mark.xfail(strict=True, reason="announced is set before started is acknowledged")
 def test_rule_20_a_record_that_comes_meanwhile_lets_no_request_go_ahead(stage: Stage) -> None:
     stage.worker(asks).start()
     appends = stage.wire.hold("append", "aios.journal.worker")
@@ -299,9 +298,6 @@ def test_rule_20_started_is_said_once(stage: Stage) -> None:
     assert second.tenure.live["t1"].run.code_version == "v1"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the token is compared by the hash of the new code: a divergence counts as a forgery"
-)
 def test_rule_20_a_stuck_task_sends_nothing_and_the_others_go_on(stage: Stage) -> None:
     async def changed(ctx: Context, value: str) -> str:
         if value == "old":
@@ -335,12 +331,7 @@ async def _one() -> Any:
     return 1
 
 
-GOES_ON = pytest.mark.xfail(strict=True, reason="the sender does not ask whether the task is stuck")
-
-
-@pytest.mark.parametrize(
-    "waits_for", ["sleep", pytest.param("run", marks=GOES_ON), pytest.param("started", marks=GOES_ON)]
-)
+@pytest.mark.parametrize("waits_for", ["sleep", "run", "started"])
 def test_rule_20_a_task_that_gets_stuck_later_journals_nothing_of_what_it_was_waiting_for(
     stage: Stage, waits_for: str
 ) -> None:

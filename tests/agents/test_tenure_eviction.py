@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
 from aiosv3.agents import AgentTenure, Context, Limits
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
@@ -196,7 +194,6 @@ def test_early_cancels_are_forgotten_after_a_day(stage: Stage) -> None:
     assert list(tenure._buffer) == ["n255"]
 
 
-@pytest.mark.xfail(strict=True, reason="_expire() forgets every old entry, not only cancels")
 def test_expiring_cancels_keeps_the_journals_of_tasks_that_are_not_admitted_yet(stage: Stage) -> None:
     """At a restore the journal comes before the tasks: a task may have waited for more than a day."""
     kept = JournalRecord("waits", 3, "1", "0" * 16, JournalKind.VALUE, Outcome.OK, content="1")
@@ -209,7 +206,6 @@ def test_expiring_cancels_keeps_the_journals_of_tasks_that_are_not_admitted_yet(
     assert sorted(tenure._buffer) == ["n254", "waits"]
 
 
-@pytest.mark.xfail(strict=True, reason="early cancels expire in batches of 256 only")
 def test_one_early_cancel_does_not_hold_the_journal_back_for_good(stage: Stage) -> None:
     tenure = settled(stage, [JournalRecord("never", -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)])
     stage.now += DAY_S + 1

@@ -73,8 +73,13 @@ async def _gather(ctx: Context, job: Job) -> list[str]:
     return seen
 
 
+async def _draw() -> int:
+    """A coroutine function: the simulated loop has no threads for plain ones."""
+    return random.randrange(1_000_000)
+
+
 async def _run(ctx: Context, job: Job) -> list[str]:
-    value = await ctx.run(lambda: random.randrange(1_000_000), output_type=int)
+    value = await ctx.run(_draw, output_type=int)
     return [str(value), await ctx.generate(f"{job.id} about {value}")]
 
 

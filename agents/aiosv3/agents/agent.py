@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_MOST_USD: Final = 1_000_000_000
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 
 
@@ -80,8 +81,8 @@ def parse_usd(text: str | float | Decimal) -> int:
         amount = Decimal(str(text))
     except InvalidOperation:
         raise ValueError(f"{text!r} is not an amount of money: write dollars, such as 0.05") from None
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"{text!r} is not an amount of money that can be spent: it must be 0 or more")
+    if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
+        raise ValueError(f"{text!r} is not an amount of money that can be spent: it must be 0 or more, at most 1e9")
     return int(amount * 1_000_000)
 
 
@@ -156,18 +157,21 @@ def agent(
         if not _NAME.match(title):
             raise AgentDefinitionError(f"{title!r} is no name for an agent: use a-z, 0-9 and hyphens")
         base = Limits()
-        limits = Limits(
-            usd_micros=base.usd_micros if budget is None else parse_usd(budget),
-            deadline=deadline or base.deadline,
-        )
+        try:
+            usd_micros = base.usd_micros if budget is None else parse_usd(budget)
+            least = Clearance.parse(clearance) if isinstance(clearance, str) else clearance
+            ordered = Order(order)
+        except ValueError as error:
+            raise AgentDefinitionError(f"agent {title}: {error}") from None
+        limits = Limits(usd_micros=usd_micros, deadline=deadline or base.deadline)
         return Agent(
             name=title,
             function=wrapped,
             input_type=input_type,
             output_type=output_type,
             version=_version(wrapped),
-            clearance=Clearance.parse(clearance) if isinstance(clearance, str) else clearance,
-            order=Order(order),
+            clearance=least,
+            order=ordered,
             limits=limits,
             model=model,
             pool=pool,

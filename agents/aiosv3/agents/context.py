@@ -172,14 +172,29 @@ class Context:
 
     # -- the worker itself ----------------------------------------------------------------------------------------
 
+    @overload
     def run(
         self,
-        function: Callable[[], T | Awaitable[T]],
+        function: Callable[[], Awaitable[T]],
+        *,
+        output_type: Any = ...,
+        attempts: int = ...,
+        name: str | None = ...,
+    ) -> asyncio.Future[T]: ...
+
+    @overload
+    def run(
+        self, function: Callable[[], T], *, output_type: Any = ..., attempts: int = ..., name: str | None = ...
+    ) -> asyncio.Future[T]: ...
+
+    def run(
+        self,
+        function: Callable[[], Any],
         *,
         output_type: Any = Any,
         attempts: int = 3,
         name: str | None = None,
-    ) -> asyncio.Future[T]:
+    ) -> asyncio.Future[Any]:
         """Runs ``function`` outside the journal (I/O, clocks, randomness), at least once; one value is used.
 
         Plain functions run in a thread. The value must be JSON for ``output_type``. Raises ToolFailed after
@@ -227,7 +242,8 @@ def _prompt(
 
 def _prompt_parts(prompt: Prompt) -> list[str]:
     parts = [text for message in prompt.messages for text in (message.role.name, message.content)]
-    return [*parts, prompt.output_schema or "", str(prompt.max_tokens), str(prompt.temperature)]
+    parts += [prompt.output_schema or "", str(prompt.max_tokens), str(prompt.temperature)]
+    return [*parts, prompt.tools or "", *prompt.stop]
 
 
 def _failed(entry: JournalEntry, step_id: str, default: type[StepError]) -> StepError | None:
@@ -253,7 +269,10 @@ def _model_answer(entry: JournalEntry, step_id: str, output_type: Any) -> Any:
     """Model answers are journaled as ``{"text": …, "tool_calls": …}``."""
     if (error := _failed(entry, step_id, ModelUnavailable)) is not None:
         raise error
-    text = json.loads(_content(entry))["text"]
+    try:
+        text = json.loads(_content(entry))["text"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelUnavailable(f"the answer cannot be read: {type(error).__name__} {error}", step=step_id) from None
     if output_type is str:
         return text
     try:

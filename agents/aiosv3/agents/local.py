@@ -17,7 +17,7 @@ async def execute(step: LocalStep) -> tuple[str | None, StepFailure | None]:
     for attempt in range(1, step.attempts + 1):
         try:
             return step.dump(await _call(step)), None
-        except Exception as error:  # noqa: BLE001 -- user code: whatever it raises becomes a journaled failure
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- user code: whatever it raises becomes a journaled failure
             if attempt == step.attempts:
                 text = f"{type(error).__name__}: {error}"
                 return None, StepFailure("ToolFailed", text, retryable=False, step=step.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -35,17 +35,17 @@ class LiveTask:
     first_journal: int
     entries: list[JournalEntry] = field(default_factory=list)
     begun: bool = False
+    announcing: bool = False
     announced: bool = False
     unsent: list[Step] = field(default_factory=list)
     sending: int = 0
     ending: bool = False
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
-    def disarm(self) -> None:
-        """Cancels its timers."""
-        for timer in self.timers.values():
-            timer.cancel()
-        self.timers.clear()
+    def disarm(self, keep: Set[str] = frozenset()) -> None:
+        """Cancels its timers, but for those of the steps to ``keep``."""
+        for step_id in self.timers.keys() - keep:
+            self.timers.pop(step_id).cancel()
 
 
 class StepSender:
@@ -76,8 +76,9 @@ class StepSender:
             self._arm(live, DEADLINE_STEP, expiry, None)
         if live.announced:
             self._send(live)
+        if live.announced or live.announcing:
             return
-        live.announced = True
+        live.announcing = True
         live.sending += 1
         source = provenance(live.record)
         record = self.messages.journal(live.task, self.messages.started(live.task), source)
@@ -85,10 +86,11 @@ class StepSender:
 
     def _started(self, live: LiveTask, _ack: Appended | AppendFailed) -> None:
         live.sending -= 1
+        live.announced = True
         self._send(live)
 
     def _send(self, live: LiveTask) -> None:
-        if self._stopped:
+        if self._stopped or live.run.stuck is not None:
             return
         if not self._wiring.member.alive():
             asyncio.get_running_loop().call_later(_RETRY_S, self._send, live)
@@ -146,7 +148,9 @@ class StepSender:
         content: str | None,
         error: StepFailure | None = None,
     ) -> None:
-        """Journals what was made here; it is used when it is read back (rule 18)."""
+        """Journals what was made here; it is used when it is read back (rule 18). Stuck tasks say nothing (rule 20)."""
+        if live.run.stuck is not None:
+            return
         source = provenance(live.record)
         record = self.messages.journal(live.task, self.messages.local(live.task, step, kind, content, error), source)
         live.sending += 1

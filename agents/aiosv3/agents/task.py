@@ -22,6 +22,7 @@ from aiosv3.streams.eventloop import Livelock
 
 DEADLINE_STEP: Final = "deadline"
 """Step id of the timer record that ends a task at its deadline."""
+_EXITS_LIMIT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,10 @@ class TaskRun:
 
     def feed(self, entry: JournalEntry) -> None:
         """Applies one record and runs until idle. Records of finished, stuck or not started tasks change nothing."""
-        if self.finish is not None or self.stuck is not None:
+        if self.stuck is not None:
+            return
+        if self.finish is not None:
+            self._pending.pop(entry.record.step_id or "", None)  # a send that is journaled is not sent again (rule 21)
             return
         kind = entry.record.kind
         if kind is JournalKind.CANCEL:
@@ -139,13 +143,13 @@ class TaskRun:
 
     def _answer(self, entry: JournalEntry, step_id: str) -> None:
         record = entry.record
+        if record.kind is JournalKind.ANSWER and record.token != self._token(step_id, record.request_hash or ""):
+            self.forged += 1
+            return
         pending = self._pending.get(step_id)
         if pending is None:
             if step_id not in self._issued:
                 self._diverge(f"the journal answers step {step_id}, which this code has not asked for")
-            return
-        if record.kind is JournalKind.ANSWER and record.token != self.token(pending.step):
-            self.forged += 1
             return
         if record.request_hash is not None and record.request_hash != pending.step.hash:
             self._diverge(f"step {step_id} asks for something else than it did when the journal was written")
@@ -185,14 +189,15 @@ class TaskRun:
         if loop is None or main is None:
             return
         try:
-            loop.run_until_idle(STEPS_LIMIT)
+            _to_quiescence(loop)
         except Livelock as error:
             self._close(Outcome.FAILED, StepFailure("Livelock", str(error), retryable=False))
             return
-        except SystemExit:
-            pass  # the task holds it as its exception: the agent failed, the worker goes on
         if main.done():
             self._close(*_ending(main))
+        elif not self._pending:
+            text = "the agent waits for something that no step will bring: nothing is asked and no timer is set"
+            self._close(Outcome.FAILED, StepFailure("Deadlock", text, retryable=False))
 
     def _end(self, entry: JournalEntry, outcome: Outcome, failure: StepFailure) -> None:
         """Ended by a record: the coroutine is cancelled; what its cleanup asks for is not sent."""
@@ -201,7 +206,7 @@ class TaskRun:
         if self._main is not None and self._loop is not None:
             self._main.cancel()
             with suppress(Livelock):
-                self._loop.run_until_idle(STEPS_LIMIT)
+                _to_quiescence(self._loop)
         self._close(outcome, failure)
 
     def _close(self, outcome: Outcome, failure: StepFailure | None, value: Any = None) -> None:
@@ -234,12 +239,16 @@ class TaskRun:
 
     def token(self, step: Step) -> str:
         """What the answer to ``step`` must echo."""
-        return reply_token(self._secret, self.task.id, step.id, step.hash)
+        return self._token(step.id, step.hash)
+
+    def _token(self, step_id: str, hashed: str) -> str:
+        return reply_token(self._secret, self.task.id, step_id, hashed)
 
     def next_id(self, name: str | None) -> str:
         """The id of the step that is being called; ``name`` pins it against edits (rule 19)."""
         if self._sealed:
             raise Parked
+        self._running_loop()  # a call from elsewhere must not take an id: a replay would not repeat it
         if name is not None:
             step_id = f"={name}"
             if "~" in name:
@@ -272,7 +281,7 @@ class TaskRun:
         loop = self._loop
         if loop is None:
             raise Parked
-        if asyncio.get_running_loop() is not loop:
+        if asyncio._get_running_loop() is not loop:  # noqa: SLF001 -- None in a thread, where the other one raises
             raise OutsideStep("steps can only be called from inside their own task, not from ctx.run or another thread")
         return loop
 
@@ -306,6 +315,17 @@ class TaskRun:
         step_id = self._timers.pop(id(timer), None)
         if step_id is not None:
             self._pending.pop(step_id, None)
+
+
+def _to_quiescence(loop: TaskLoop) -> None:
+    """Runs until idle. A branch that exits holds SystemExit as its exception: the agent fails, the worker goes on."""
+    for _ in range(_EXITS_LIMIT):
+        try:
+            loop.run_until_idle(STEPS_LIMIT)
+            return
+        except SystemExit:
+            continue
+    raise Livelock("the branches of the agent exit again and again")
 
 
 def _retrieve(future: asyncio.Future[Any]) -> None:

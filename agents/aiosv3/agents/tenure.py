@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify
 from aiosv3.agents.agent import Agent, Order
+from aiosv3.agents.journal import JournalFeed
 from aiosv3.agents.messages import Messages
 from aiosv3.agents.sending import LiveTask, StepSender
 from aiosv3.agents.steps import CallStep
-from aiosv3.agents.task import Finish, JournalEntry, Task, TaskRun
+from aiosv3.agents.task import DEADLINE_STEP, Finish, JournalEntry, Task, TaskRun
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
@@ -64,9 +65,10 @@ class AgentTenure(Tenure):
         self.live: dict[str, LiveTask] = {}
         self._buffer: dict[str, list[JournalEntry]] = {}
         self._lanes: dict[str, deque[LiveTask]] = {}
-        self._journal_next = max(0, start.journal)
         self._answers: set[asyncio.Task[None]] = set()
         self._graveyard = Graveyard(wiring, setup.topics.dead_letters())
+        self._journal = JournalFeed(setup.codec, self._graveyard, self.is_marker, self._route, self.pump)
+        self._journal.next = max(0, start.journal)
         self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent)
 
     # -- what the base asks ---------------------------------------------------------------------------------------
@@ -100,6 +102,7 @@ class AgentTenure(Tenure):
     def halt(self) -> None:
         self._sender.stop()
         self._graveyard.close()
+        self._journal.close()
         for task in self._answers:
             task.cancel()
         for live in self.live.values():
@@ -112,8 +115,9 @@ class AgentTenure(Tenure):
         live.run.close()
 
     def journal_floor(self, stored: Sequence[int]) -> int:
+        self._forget_cancels(self.wiring.clock() - _CANCEL_KEPT_MS)
         kept = set(stored)
-        floor = self._journal_next
+        floor = self._journal.next
         for live in self.live.values():
             if live.first_journal < floor and live.task.offset not in kept:
                 floor = live.first_journal
@@ -125,25 +129,8 @@ class AgentTenure(Tenure):
     # -- journal --------------------------------------------------------------------------------------------------
 
     def journaled(self, record: Record) -> None:
-        if self.phase is Phase.STOPPED:
-            return
-        self._journal_next = record.offset + 1
-        if self.is_marker(record):
-            return
-        try:
-            entry = JournalEntry(record.offset, record.timestamp, self._journal_record(record))
-        except UnresolvedSchema as error:
-            self.fail(error)
-            return
-        except WireError as error:
-            self._graveyard.bury(record, error, lambda: None)
-            return
-        self._route(entry)
-
-    def _journal_record(self, record: Record) -> JournalRecord:
-        if record.value is None:
-            raise WireError("a journal record without a value")
-        return self.setup.codec.decode_as(JournalRecord, record.value)
+        if self.phase is not Phase.STOPPED:
+            self._journal.take(record)
 
     def _route(self, entry: JournalEntry) -> None:
         record = entry.record
@@ -164,13 +151,11 @@ class AgentTenure(Tenure):
     def _keep(self, entry: JournalEntry) -> None:
         """For a task that is not admitted yet: its journal comes first at a restore, a cancel may come early."""
         self._buffer.setdefault(entry.record.task_id, []).append(entry)
-        if entry.record.task_offset < 0 and len(self._buffer) % 256 == 0:
-            self._expire(entry.timestamp - _CANCEL_KEPT_MS)
 
-    def _expire(self, oldest: int) -> None:
-        stale = [name for name, entries in self._buffer.items() if entries[-1].timestamp < oldest]
-        for name in stale:
-            del self._buffer[name]
+    def _forget_cancels(self, oldest: int) -> None:
+        for name, entries in list(self._buffer.items()):
+            if entries[-1].timestamp < oldest and all(entry.record.task_offset < 0 for entry in entries):
+                del self._buffer[name]
 
     # -- admission ------------------------------------------------------------------------------------------------
 
@@ -234,7 +219,7 @@ class AgentTenure(Tenure):
 
     def _open(self, record: Record, task: Task) -> None:
         entries = self._buffer.pop(task.id, [])
-        first = entries[0].offset if entries else self._journal_next
+        first = entries[0].offset if entries else self._journal.next
         run = TaskRun(self.setup.agent, task, self.setup.secret)
         live = LiveTask(record, task, run, first, entries)
         self.live[task.id] = live
@@ -264,8 +249,7 @@ class AgentTenure(Tenure):
 
     def _feed(self, live: LiveTask, entry: JournalEntry) -> None:
         live.run.feed(entry)
-        if entry.record.step_id is not None and (timer := live.timers.pop(entry.record.step_id, None)) is not None:
-            timer.cancel()
+        live.disarm(keep=live.run.waiting.keys() | {DEADLINE_STEP})
         self._after(live)
 
     def _after(self, live: LiveTask) -> None:
@@ -335,10 +319,11 @@ class AgentTenure(Tenure):
         self.offsets.pin(record.offset, entry.offset)
         self._spawn(self._answer_again(record, entry))
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._answers.add(task)
         task.add_done_callback(self._spawned)
+        return task
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
         self._answers.discard(task)
@@ -351,14 +336,19 @@ class AgentTenure(Tenure):
     async def _answer_again(self, record: Record, entry: Entry) -> None:
         while self.phase is not Phase.STOPPED:
             try:
-                result = await self.own.record(entry)
-                self._answer(record, result.value or b"", entry)
+                await self._answer_as_written(record, entry)
                 return
-            except UnresolvedSchema as error:
-                await self.setup.store.resolve(error.schema_id)
             except (AppendUnknown, RegistryUnavailable) as error:
                 _LOG.warning("%s[%s]: answers again in a moment: %s", self.wiring.name, self.partition, error)
                 await asyncio.sleep(_RETRY_S)
+
+    async def _answer_as_written(self, record: Record, entry: Entry) -> None:
+        value = (await self.own.record(entry)).value or b""
+        try:
+            self._answer(record, value, entry)
+        except UnresolvedSchema as error:
+            await self.setup.store.resolve(error.schema_id)
+            self._answer(record, value, entry)
 
     def _answer(self, record: Record, value: bytes, entry: Entry) -> None:
         result: ResultEnvelope[Any] = self.setup.schemas.decode_result(self.setup.codec, value)
@@ -392,7 +382,7 @@ class AgentTenure(Tenure):
         task = admitted(record, identity, grant, None)
         failure = StepFailure(type(error).__name__, str(error), retryable=False)
         finish = Finish(Outcome.FAILED, -1, record.timestamp, None, failure)
-        live = LiveTask(record, task, TaskRun(self.setup.agent, task, self.setup.secret), self._journal_next)
+        live = LiveTask(record, task, TaskRun(self.setup.agent, task, self.setup.secret), self._journal.next)
         live.begun = True
         self.live[task.id] = live
         self._buffer.pop(task.id, None)
