@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -264,3 +264,18 @@ def test_a_failed_step_raises_its_type(
     play(program).fail("1", failure, JournalKind.VALUE)
     assert (type(caught[0]), caught[0].message, caught[0].step) == (kind, message, "1")
     assert caught[0].retryable is (failure.retryable if failure is not None else False)
+
+
+def test_equal_literals_in_another_order_keep_their_own_schema(play: NewPlay) -> None:
+    """They are equal and hash alike: a cache by the type alone would make the request depend on who came first."""
+
+    def schema_of(kind: Any) -> str | None:
+        async def program(ctx: Context, _value: str) -> str:
+            return str(await ctx.generate("a", output_type=kind))
+
+        step = play(program).asked[0]
+        assert isinstance(step, ModelStep)
+        return step.prompt.output_schema
+
+    assert Literal["a", "b"] == Literal["b", "a"]
+    assert schema_of(Literal["a", "b"]) != schema_of(Literal["b", "a"])

@@ -220,7 +220,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 @lru_cache(maxsize=512)
-def _json_schema(kind: Any) -> str:
+def _json_schema(kind: Any, _spelling: str) -> str:
+    """``_spelling`` is the type's repr: ``Literal["a", "b"]`` equals ``Literal["b", "a"]``, and their schemas differ."""
     return json.dumps(_adapter(kind).json_schema(), separators=(",", ":"))
 
 
@@ -234,7 +235,7 @@ def _prompt(
         messages.insert(0, Message(role=Role.SYSTEM, content=system))
     return Prompt(
         messages=tuple(messages),
-        output_schema=None if output_type is str else _json_schema(output_type),
+        output_schema=None if output_type is str else _json_schema(output_type, repr(output_type)),
         max_tokens=max_tokens,
         temperature=temperature,
     )

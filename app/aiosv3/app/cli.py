@@ -1,21 +1,30 @@
 """The ``aiosv3`` command: errors in one sentence, exit codes that scripts can use.
 
-Exit codes: 0 done; 1 the task failed or was cancelled; 2 the command line or the settings are wrong; 3 not finished in
-time; 4 a service does not answer; 70 an unexpected error.
+Exit codes: 0 done; 1 the task failed or was cancelled, or what was asked was refused; 2 the command line, the settings
+or the project's code is wrong; 3 not finished in time, or not running; 4 a service does not answer or does not start;
+70 an unexpected error; 130 Ctrl-C.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-from typing import Final
+from importlib.metadata import version as distribution_version
+from typing import Annotated, Final
 
 import typer
 
+from aiosv3.agents.errors import AgentDefinitionError
 from aiosv3.app.commands import stack, task, trace, worker
+from aiosv3.app.commands.options import listen_to_clients
 from aiosv3.app.demo.command import demo
+from aiosv3.app.localstack.errors import LocalStackError
 from aiosv3.app.settings import SettingsError
-from aiosv3.schemas.errors import AiosError, RegistryUnavailable
-from aiosv3.streams.errors import BrokerUnavailable
+from aiosv3.router.endpoints.weights import WeightsUnavailable
+from aiosv3.schemas.derive import UnsupportedType
+from aiosv3.schemas.errors import AiosError, IncompatibleSchema, RegistryUnavailable
+from aiosv3.schemas.topics import BadName
+from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
 
 app: Final = typer.Typer(
     name="aiosv3",
@@ -32,21 +41,50 @@ app.command()(trace.tail)
 app.command()(trace.trace)
 app.command()(demo)
 
+_WRONG: Final = (SettingsError, BadName, AgentDefinitionError, UnsupportedType, IncompatibleSchema, PartitionMismatch)
+_SILENT: Final = (BrokerUnavailable, RegistryUnavailable, LocalStackError, WeightsUnavailable)
+_LOG: Final = logging.getLogger("aiosv3")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"aiosv3 {distribution_version('aiosv3')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what the Kafka client and the runtime say, and whole traces.")
+    ] = False,
+    _version_asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of every verb."""
+    listen_to_clients(verbose=verbose)
+
 
 def main() -> None:
-    """Runs the command; every error that has a name becomes one sentence on stderr."""
+    """Runs the command; every error becomes one sentence on stderr."""
     try:
         app()
-    except SettingsError as error:
-        _say(error, 2)
-    except (BrokerUnavailable, RegistryUnavailable) as error:
-        _say(error, 4)
     except AiosError as error:
-        _say(error, 1)
+        _say(str(error), exit_code(error))
+    except Exception as error:  # noqa: BLE001 -- the boundary of the process
+        _LOG.info("unexpected", exc_info=error)  # shown by workers, which keep a log, and by --verbose
+        _say(f"unexpected {type(error).__name__}: {error} (this is a defect; -v before the verb shows where)", 70)
 
 
-def _say(error: AiosError, code: int) -> None:
-    print(f"aiosv3: {error}", file=sys.stderr)  # noqa: T201 -- this is the command's own voice
+def exit_code(error: AiosError) -> int:
+    """As the module's docstring lists them."""
+    if isinstance(error, _WRONG):
+        return 2
+    return 4 if isinstance(error, _SILENT) else 1
+
+
+def _say(words: str, code: int) -> None:
+    print(f"aiosv3: {words}", file=sys.stderr)  # noqa: T201 -- this is the command's own voice
     raise SystemExit(code)
 
 

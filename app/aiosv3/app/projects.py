@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -19,11 +22,29 @@ from aiosv3.agents import Agent
 from aiosv3.agents.agent import Limits, parse_usd
 from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
 from aiosv3.router.pools import Pool, Price
+from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
 
 LOCAL_POOL: Final = "local"
 _KEYS: Final = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-_USUAL_SERVERS: Final = ((11434, "ollama", "llama3.2"), (8000, "vllm", ""), (8080, "llama-cpp", ""))
+_CONNECT_S: Final = 0.2
+_ASK_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A model server on this machine, where people usually have it."""
+
+    name: str
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        """Of its OpenAI-compatible API."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+
+USUAL_SERVERS: Final = (LocalServer("ollama", 11_434), LocalServer("vllm", 8_000), LocalServer("llama-cpp", 8_080))
 
 
 def load_agents(settings: Settings) -> dict[str, Agent[Any, Any]]:
@@ -32,29 +53,60 @@ def load_agents(settings: Settings) -> dict[str, Agent[Any, Any]]:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     agents: dict[str, Agent[Any, Any]] = {}
-    for place in settings.agents_modules:
-        found = _load(place)
+    for place in settings.agents:
+        found = _load(place, folder)
         if found.name in agents:
             raise SettingsError(f"two agents are named {found.name!r}: give one of them another name=")
         agents[found.name] = _overridden(found, settings.agent.get(found.name, AgentSettings()))
     unknown = sorted(settings.agent.keys() - agents.keys())
     if unknown:
-        raise SettingsError(f"settings for agents that are not in the project: {', '.join(unknown)}")
+        raise SettingsError(
+            f"there are settings for agents that the project does not have: {', '.join(unknown)}; {_known(agents)}"
+        )
+    if settings.pools:
+        check_pins(agents.values(), settings.pools)
     return agents
 
 
-def _load(place: str) -> Agent[Any, Any]:
+def agent_named(settings: Settings, name: str) -> Agent[Any, Any]:
+    """One agent of the project. Raises :class:`SettingsError`, which says what there is."""
+    agents = load_agents(settings)
+    if name not in agents:
+        raise SettingsError(f"there is no agent {name!r} in this project; {_known(agents)}")
+    return agents[name]
+
+
+def _known(agents: Mapping[str, Agent[Any, Any]]) -> str:
+    if not agents:
+        return 'it has none: list them in aiosv3.toml, agents = ["module:function"]'
+    return f"it has {', '.join(sorted(agents))}"
+
+
+def _load(place: str, folder: str) -> Agent[Any, Any]:
     module_name, _, attribute = place.partition(":")
-    if not attribute:
+    if not attribute or not module_name:
         raise SettingsError(f"agents: {place!r} is not module:function")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise SettingsError(f"agents: {place!r} cannot be imported: {error}") from None
-    found = getattr(module, attribute, None)
+    found = getattr(_imported(place, module_name, folder), attribute, None)
     if not isinstance(found, Agent):
         raise SettingsError(f"agents: {place!r} is no agent: put @agent above an async function of that name")
     return found
+
+
+def _imported(place: str, module_name: str, folder: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"agents: {place!r} cannot be imported: {error}; it was looked for in {folder} and among what is installed"
+        ) from None
+    except AiosError as error:
+        raise SettingsError(f"agents: {place!r}: {error}") from None
+    except Exception as error:  # noqa: BLE001 -- the project's own code at work: whatever it raises, it does not load
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{frame.filename}, line {frame.lineno}"
+        raise SettingsError(
+            f"agents: {place!r} cannot be imported: {type(error).__name__}: {error} ({where})"
+        ) from None
 
 
 def _overridden(agent: Agent[Any, Any], override: AgentSettings) -> Agent[Any, Any]:
@@ -70,62 +122,101 @@ def _overridden(agent: Agent[Any, Any], override: AgentSettings) -> Agent[Any, A
     )
 
 
-def find_pools(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, PoolSettings]:
-    """The pools to use: project file; else API keys in the environment; else a local server; else the local model."""
+def check_pins(agents: Iterable[Agent[Any, Any]], pools: Mapping[str, PoolSettings]) -> None:
+    """Raises :class:`SettingsError` where an agent asks for a pool that there is not: no call of it could be routed."""
+    for agent in agents:
+        if agent.pool is not None and agent.pool not in pools:
+            raise SettingsError(
+                f"agent {agent.name} wants pool {agent.pool!r}, which there is not; there is {', '.join(sorted(pools))}"
+            )
+
+
+def find_pools(
+    settings: Settings,
+    environment: Mapping[str, str] | None = None,
+    servers: Sequence[LocalServer] = USUAL_SERVERS,
+) -> dict[str, PoolSettings]:
+    """The pools to use: project file; else API keys in the environment; else a local server; else the local model.
+
+    May ask this machine's usual ports, so answers can differ from call to call: ``aiosv3 up`` asks once for all of its
+    processes. Blocks for at most about two seconds a server.
+    """
     if settings.pools:
         return dict(settings.pools)
     keys = os.environ if environment is None else environment
-    found: dict[str, PoolSettings] = {}
-    if keys.get(_KEYS["openai"]):
-        found["openai"] = PoolSettings(
-            kind="openai", model="gpt-4o-mini", quality=0.7, input_usd_per_mtok=0.15, output_usd_per_mtok=0.6
-        )
-    if keys.get(_KEYS["anthropic"]):
-        found["anthropic"] = PoolSettings(
-            kind="anthropic",
-            model="claude-3-5-haiku-latest",
-            quality=0.75,
-            input_usd_per_mtok=0.8,
-            output_usd_per_mtok=4.0,
-        )
+    found = {kind: _cloud_pool(kind) for kind, variable in _KEYS.items() if keys.get(variable)}
     if found:
         return found
-    for port, name, model in _USUAL_SERVERS:
-        if _listens(port):
-            url = f"http://127.0.0.1:{port}/v1"
-            return {
-                name: PoolSettings(
-                    kind="openai", base_url=url, model=model, clearance=Clearance.RESTRICTED, quality=0.5
-                )
-            }
+    for server in servers:
+        model = served_model(server)
+        if model is not None:
+            return {server.name: _server_pool(server, model)}
     return {LOCAL_POOL: local_pool()}
+
+
+def _cloud_pool(kind: str) -> PoolSettings:
+    """A small model of the provider at its list price, for public data only: more must be allowed in the file."""
+    if kind == "openai":
+        return PoolSettings(
+            kind="openai", model="gpt-4o-mini", quality=0.7, input_usd_per_mtok=0.15, output_usd_per_mtok=0.6
+        )
+    return PoolSettings(
+        kind="anthropic",
+        model="claude-3-5-haiku-latest",
+        quality=0.75,
+        input_usd_per_mtok=0.8,
+        output_usd_per_mtok=4.0,
+    )
+
+
+def _server_pool(server: LocalServer, model: str) -> PoolSettings:
+    """What stays on this machine may see everything."""
+    return PoolSettings(kind="openai", base_url=server.base_url, model=model, clearance=Clearance.RESTRICTED)
 
 
 def local_pool() -> PoolSettings:
     """The in-process toy model: it never leaves the machine, so it may see everything, and it knows little."""
-    return PoolSettings(
-        kind="local",
-        model="SmolLM2-135M-Instruct",
-        clearance=Clearance.RESTRICTED,
-        context_window=2_048,
-        quality=0.1,
-        concurrency=4,
-    )
+    return PoolSettings(kind="local")
 
 
-def _listens(port: int) -> bool:
+def served_model(server: LocalServer) -> str | None:
+    """The first model that a server says it has; None where none listens, or it is something else on that port."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=0.2):
-            return True
+        socket.create_connection(("127.0.0.1", server.port), timeout=_CONNECT_S).close()
     except OSError:
-        return False
+        return None
+    import httpx
+
+    try:
+        answer = httpx.get(f"{server.base_url}/models", timeout=_ASK_S, trust_env=False)
+        found = answer.json()["data"][0]["id"] if answer.is_success else None
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, str) and found else None
 
 
-def api_key(pool: PoolSettings, environment: Mapping[str, str] | None = None) -> SecretStr | None:
-    """The key of a pool from the environment variable that it names, or its provider's usual one."""
-    keys = os.environ if environment is None else environment
-    value = keys.get(pool.api_key_env or _KEYS.get(pool.kind, ""), "")
-    return SecretStr(value) if value else None
+def api_key(name: str, pool: PoolSettings, environment: Mapping[str, str] | None = None) -> SecretStr | None:
+    """The key of pool ``name`` from the environment variable that it names, or its provider's usual one.
+
+    The usual one is used for the provider's own URL only: another server must not get it. Raises
+    :class:`SettingsError` where the variable is empty.
+    """
+    variable = pool.api_key_env or ("" if pool.base_url else _KEYS.get(pool.kind, ""))
+    if not variable:
+        return None
+    value = (os.environ if environment is None else environment).get(variable, "")
+    if not value:
+        raise SettingsError(f"pool {name} needs a key: set {variable} in the environment, or take the pool out")
+    return SecretStr(value)
+
+
+def check_local_runtime(name: str, pool: PoolSettings) -> None:
+    """Raises :class:`SettingsError` where pool ``name`` needs the in-process model's runtime and it is missing."""
+    if pool.kind == "local" and importlib.util.find_spec("openvino_genai") is None:
+        raise SettingsError(
+            f"pool {name} is the local model, whose runtime is not installed: pip install 'aiosv3[local]', set "
+            "OPENAI_API_KEY or ANTHROPIC_API_KEY, or name an endpoint in [pools.NAME]"
+        )
 
 
 def pool_of(name: str, settings: PoolSettings) -> Pool:
@@ -166,8 +257,8 @@ def mesh_secret(settings: Settings) -> bytes:
 def _new_secret(path: Path) -> bytes:
     """Written beside and linked into place: whoever comes first wins, and nobody reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secrets.token_hex(32).encode())
     with suppress(FileExistsError):
         os.link(draft, path)

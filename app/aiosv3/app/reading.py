@@ -23,6 +23,16 @@ class Reading:
 
     mesh: Mesh
 
+    async def known(self) -> tuple[set[str], set[str]]:
+        """Names of the agents and pools that have ever worked here: from ``agents`` and ``pools``."""
+        topics = self.mesh.topics
+        found: dict[str, set[str]] = {topics.agents(): set(), topics.pools(): set()}
+        for topic, names in found.items():
+            if await self.exists(topic):
+                async for record in self.records(topic, 0):
+                    names.add((record.key or b"").decode("utf-8", "replace").partition("/")[0])
+        return found[topics.agents()], found[topics.pools()]
+
     async def exists(self, topic: str) -> bool:
         """True if the broker has this topic."""
         return topic in await topic_counts(self.mesh.connection, [topic])

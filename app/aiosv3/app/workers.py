@@ -12,31 +12,50 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from prometheus_client import start_http_server
 
 from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults
-from aiosv3.app.projects import api_key, find_pools, load_agents, mesh_secret, pool_of
-from aiosv3.app.settings import Settings, SettingsError
+from aiosv3.app.cards import card_of, publish_card
+from aiosv3.app.projects import agent_named, api_key, check_local_runtime, find_pools, mesh_secret, pool_of
+from aiosv3.app.settings import PoolSettings, Settings, SettingsError
 from aiosv3.app.topology import agent_topics, mesh_topics, pool_topics
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import RegistryUnavailable
+from aiosv3.schemas.records import PoolStatus
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.effector import Effector, EffectorTenure
-from aiosv3.streams.kafka import Connection, KafkaLog, KafkaMember, MemberSettings, TopicSpec, ensure_topics
+from aiosv3.streams.kafka import (
+    Connection,
+    KafkaLog,
+    KafkaMember,
+    KafkaRefused,
+    LogSettings,
+    MemberSettings,
+    TopicSpec,
+    ensure_topics,
+)
+from aiosv3.streams.kafka.codes import FORBIDDEN
 from aiosv3.streams.log import Committed
 from aiosv3.streams.metrics import MetricsCatalogue
 from aiosv3.streams.processor import OpenTenure, Processor
 from aiosv3.streams.tenure import Wiring
 
+if TYPE_CHECKING:
+    from aiosv3.router.endpoints import Endpoint
+
 _LOG: Final = logging.getLogger(__name__)
 _DRAIN_S: Final = 10.0
+_FIRST_ANSWER_S: Final = 6.0
+"""A broker that is not there is said within ten seconds of the command, start of the process included."""
+_SETTLE_S: Final = 10.0
 _ROUTER_LIMIT: Final = 5_000
 _USUAL_URLS: Final = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+_T = TypeVar("_T")
 
 
 def clock() -> int:
@@ -63,7 +82,8 @@ def connect(settings: Settings, client: str) -> Connection:
         raise SettingsError(
             "no broker: start the local stack with 'aiosv3 up', or set [kafka] bootstrap in aiosv3.toml"
         )
-    return Connection(settings.kafka.bootstrap, client_id=client, security=settings.kafka.properties)
+    security = {name: value.get_secret_value() for name, value in settings.kafka.properties.items()}
+    return Connection(settings.kafka.bootstrap, client_id=client, security=security)
 
 
 def open_store(settings: Settings) -> SchemaStore:
@@ -77,20 +97,30 @@ def open_store(settings: Settings) -> SchemaStore:
             username=given.username or None,
             password=given.password.get_secret_value() or None,
             token=given.token.get_secret_value() or None,
-            ca=Path(given.ca) if given.ca else None,
+            ca=_trusted(settings.folder / given.ca) if given.ca else None,
         )
         registry = RegistryClient(given.url, access)
     return SchemaStore(settings.state_folder / "schemas.lock.json", registry)
 
 
+def _trusted(path: Path) -> Path:
+    if not path.is_file():
+        raise SettingsError(f"registry.ca: there is no file {path}")
+    return path
+
+
 @asynccontextmanager
 async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
-    """Connects; closes the log at the end."""
+    """Connects; closes the log at the end.
+
+    Raises :class:`SettingsError` and, after at most six seconds, ``BrokerUnavailable``.
+    """
     connection = connect(settings, client)
     topics = Topics(settings.kafka.prefix)
-    log = KafkaLog(connection)
-    await log.start()
     store = open_store(settings)
+    async with KafkaLog(connection, LogSettings(timeout=_FIRST_ANSWER_S)):
+        pass
+    log = KafkaLog(connection)
     try:
         yield Mesh(settings, connection, topics, log, store, Codec(store), MetricsCatalogue())
     finally:
@@ -98,11 +128,11 @@ async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
 
 
 async def serve(mesh: Mesh, processor: Processor, beside: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
-    """Runs a processor until SIGTERM or SIGINT, then drains. An unexpected error ends the process (exit code 70)."""
+    """Runs a processor until SIGTERM or SIGINT, then drains. An unexpected error ends the process (exit code 70).
+
+    The metrics port opens once the worker has joined its group: whoever gets an answer there knows that it is ready.
+    """
     loop = asyncio.get_running_loop()
-    serving = mesh.settings.metrics
-    if serving.port:
-        start_http_server(serving.port, serving.host, mesh.metrics.registry)
     stop = asyncio.Event()
     broken: list[dict[str, Any]] = []
 
@@ -115,13 +145,38 @@ async def serve(mesh: Mesh, processor: Processor, beside: Sequence[Callable[[], 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await processor.start()
-    helpers = [asyncio.ensure_future(helper()) for helper in beside]
+    helpers = [_helper(helper) for helper in beside]
+    _open_metrics(mesh)
     await stop.wait()
     await processor.drain(0.0 if broken else _DRAIN_S)
     for helper in helpers:
         helper.cancel()
     if broken:
         raise SystemExit(70)
+
+
+def _helper(helper: Callable[[], Awaitable[None]]) -> asyncio.Future[None]:
+    """``helper`` beside the processor; an error that it did not expect is nobody's secret and ends the process."""
+
+    def ended(future: asyncio.Future[None]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            context = {"message": "a helper of this worker failed", "exception": error}
+            future.get_loop().call_exception_handler(context)
+
+    future = asyncio.ensure_future(helper())
+    future.add_done_callback(ended)
+    return future
+
+
+def _open_metrics(mesh: Mesh) -> None:
+    serving = mesh.settings.metrics
+    if not serving.port:
+        return
+    try:
+        start_http_server(serving.port, serving.host, mesh.metrics.registry)
+    except OSError as error:
+        # Work goes on: who looks at the numbers will miss them, who waits for a result will not.
+        _LOG.error("no metrics: %s:%d cannot be opened: %s", serving.host, serving.port, error.strerror)
 
 
 def _wiring(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None = None) -> Wiring:
@@ -137,7 +192,24 @@ def _wiring(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None = 
 
 
 async def _ensure(mesh: Mesh, specs: Sequence[TopicSpec]) -> None:
-    await ensure_topics(mesh.connection, specs)
+    await settled(lambda: ensure_topics(mesh.connection, specs))
+
+
+async def settled(ask: Callable[[], Awaitable[_T]], patience_s: float = _SETTLE_S, again_s: float = 0.1) -> _T:
+    """What ``ask`` gives, asked again while the broker refuses: topics just created have no leader for a moment.
+
+    Raises the last ``KafkaRefused`` after ``patience_s`` seconds, and at once where a permission is missing.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while True:
+        try:
+            return await ask()
+        except KafkaRefused as error:
+            if error.code in FORBIDDEN or loop.time() >= deadline:
+                raise
+            _LOG.info("asking again: %s", error)
+        await asyncio.sleep(again_s)
 
 
 async def register_released(mesh: Mesh, records: Mapping[str, str]) -> None:
@@ -155,12 +227,12 @@ async def register_released(mesh: Mesh, records: Mapping[str, str]) -> None:
 
 async def run_agent(settings: Settings, name: str) -> None:
     """The agent worker of ``name``."""
-    agents = load_agents(settings)
-    if name not in agents:
-        known = ", ".join(sorted(agents)) or 'none: list them in aiosv3.toml, agents = ["module:function"]'
-        raise SettingsError(f"there is no agent {name!r} in this project; there is {known}")
+    agent = agent_named(settings, name)
     async with open_mesh(settings, f"aiosv3-agent-{name}") as mesh:
-        await serve(mesh, await agent_processor(mesh, agents[name]))
+        processor = await agent_processor(mesh, agent)
+        schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, mesh.topics)
+        card = card_of(agent, schemas, mesh.topics, settings.kafka.partitions, clock())
+        await serve(mesh, processor, [lambda: publish_card(mesh.log, mesh.codec, mesh.topics, card)])
 
 
 async def agent_processor(mesh: Mesh, agent: Agent[Any, Any], live_limit: int = 10_000) -> Processor:
@@ -209,7 +281,7 @@ async def run_router(settings: Settings) -> None:
         await register_released(mesh, mesh_topics(mesh.topics))
         await _ensure(mesh, [t for pool in pools for t in pool_topics(settings, mesh.topics, pool.name)])
         table = PoolTable()
-        await read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0)
+        await settled(lambda: read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0))
         router = Router(mesh.topics, mesh.codec, pools, table, clock)
         wiring = _wiring(mesh, "router", mesh.topics.prompts(), mesh.topics.decisions())
         processor = Processor(wiring, _effectors(wiring, router, _ROUTER_LIMIT, mesh.topics.dead_letters()))
@@ -218,7 +290,6 @@ async def run_router(settings: Settings) -> None:
 
 async def run_pool(settings: Settings, name: str) -> None:
     """A model worker of pool ``name``."""
-    from aiosv3.router.endpoints import Place, open_endpoint
     from aiosv3.router.status import publish, status_of
     from aiosv3.router.worker import ModelWorker, WorkerPolicy
 
@@ -226,39 +297,38 @@ async def run_pool(settings: Settings, name: str) -> None:
     if name not in pools:
         raise SettingsError(f"there is no pool {name!r}; there is {', '.join(sorted(pools))}")
     given = pools[name]
-    async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
-        await _ensure(mesh, pool_topics(settings, mesh.topics, name))
-        served = {
-            mesh.topics.pool_prompts(name): "aiosv3.ModelRequest",
-            mesh.topics.completions(name): "aiosv3.Completion",
-        }
-        await register_released(mesh, served)
-        url = given.base_url or _USUAL_URLS.get(given.kind)
-        endpoint = open_endpoint(given.kind, Place(url, api_key(given), in_flight=given.concurrency))
-        worker = ModelWorker(
-            pool_of(name, given),
-            endpoint,
-            mesh.topics,
-            mesh.store,
-            mesh.codec,
-            clock,
-            WorkerPolicy(timeout=given.timeout),
-        )
-        wiring = _wiring(mesh, f"pool.{name}", mesh.topics.pool_prompts(name), mesh.topics.completions(name))
-        processor = Processor(wiring, _effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
-        replica = f"{socket.gethostname()}-{os.getpid()}"
-        try:
-            await serve(
-                mesh,
-                processor,
-                [
-                    lambda: publish(
-                        mesh.log,
-                        mesh.codec,
-                        mesh.topics,
-                        lambda: status_of(worker, replica, given.concurrency, clock()),
-                    )
-                ],
-            )
-        finally:
-            await endpoint.aclose()
+    endpoint = await _endpoint(name, given)
+    try:
+        async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
+            await _ensure(mesh, pool_topics(settings, mesh.topics, name))
+            inputs, own = mesh.topics.pool_prompts(name), mesh.topics.completions(name)
+            await register_released(mesh, {inputs: "aiosv3.ModelRequest", own: "aiosv3.Completion"})
+            policy = WorkerPolicy(timeout=given.timeout)
+            pool = pool_of(name, given)
+            worker = ModelWorker(pool, endpoint, mesh.topics, mesh.store, mesh.codec, clock, policy)
+            wiring = _wiring(mesh, f"pool.{name}", inputs, own)
+            processor = Processor(wiring, _effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
+            replica = f"{socket.gethostname()}-{os.getpid()}"
+
+            def status() -> PoolStatus:
+                return status_of(worker, replica, given.concurrency, clock())
+
+            await serve(mesh, processor, [lambda: publish(mesh.log, mesh.codec, mesh.topics, status)])
+    finally:
+        await endpoint.aclose()
+
+
+async def _endpoint(name: str, pool: PoolSettings) -> Endpoint:
+    """The endpoint of a pool, with all that it needs on this machine: the local model's file is fetched here."""
+    from aiosv3.router.endpoints import Place, UnknownKind, open_endpoint
+
+    check_local_runtime(name, pool)
+    if pool.kind == "local":
+        from aiosv3.router.endpoints.weights import find_weights
+
+        await asyncio.to_thread(find_weights)
+    place = Place(pool.base_url or _USUAL_URLS.get(pool.kind), api_key(name, pool), in_flight=pool.concurrency)
+    try:
+        return open_endpoint(pool.kind, place)
+    except (UnknownKind, ValueError) as error:
+        raise SettingsError(f"pools.{name}: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import typer
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
 from aiosv3.app.reading import Reading
 from aiosv3.app.settings import Settings, SettingsError
-from aiosv3.app.workers import open_mesh
+from aiosv3.app.workers import Mesh, open_mesh
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.topics import TaskHandle
@@ -25,7 +26,6 @@ from aiosv3.streams.tenure import appended
 app = typer.Typer(help="Send tasks to agents, look at them, cancel them.", no_args_is_help=True)
 _POLL_S: Final = 0.1
 _UNFINISHED: Final = 3
-
 Agent = Annotated[str, typer.Argument(help="Name of the agent.")]
 Handle = Annotated[str, typer.Argument(help="What 'task send' printed: agent:partition:task_id.")]
 
@@ -33,13 +33,15 @@ Handle = Annotated[str, typer.Argument(help="What 'task send' printed: agent:par
 @app.command()
 def send(
     agent: Agent,
-    value: Annotated[str, typer.Option("--json", help="The task's input, as JSON.")],
+    value: Annotated[str, typer.Option("--json", help="The task's input, as JSON; '-' reads it from stdin.")],
     key: Annotated[str | None, typer.Option("--key", help="Task key: tasks of one key keep their order.")] = None,
     task_id: Annotated[str | None, typer.Option("--id", help="The same id twice is the same task.")] = None,
     header: Annotated[list[str] | None, typer.Option("--header", help="name=value, may be repeated.")] = None,
     project: Project = None,
 ) -> None:
     """Send one task event and print its handle."""
+    if value == "-":
+        value = sys.stdin.read()
     try:
         json.loads(value)
     except ValueError as error:
@@ -54,6 +56,8 @@ def _header(text: str) -> tuple[str, bytes]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise SettingsError(f"--header {text!r} is not name=value")
+    if name == names.CE_ID:
+        raise SettingsError("--header ce_id: the task's id is chosen with --id")
     return name, value.encode()
 
 
@@ -68,29 +72,46 @@ class TaskEvent:
     headers: Headers
 
 
+def event_headers(event: TaskEvent, now: datetime) -> Headers:
+    """CloudEvents in binary mode; a header that the sender gives takes the place of ours."""
+    ours = {
+        names.CE_ID: event.id.encode(),
+        names.CE_SOURCE: b"aiosv3/cli",
+        names.CE_TYPE: f"aiosv3.task.{event.agent}".encode(),
+        names.CE_SPECVERSION: names.SPECVERSION.encode(),
+        names.CONTENT_TYPE: names.CONTENT_JSON.encode(),
+        names.CE_TIME: now.isoformat().encode(),
+    }
+    return list({**ours, **dict(event.headers)}.items())
+
+
 async def send_event(settings: Settings, event: TaskEvent) -> TaskHandle:
     """Appends the event; the handle carries the partition, so that the result and a cancel find it."""
     async with open_mesh(settings, "aiosv3-cli") as mesh:
-        headers: Headers = [
-            (names.CE_ID, event.id.encode()),
-            (names.CE_SOURCE, b"aiosv3/cli"),
-            (names.CE_TYPE, f"aiosv3.task.{event.agent}".encode()),
-            (names.CE_SPECVERSION, names.SPECVERSION.encode()),
-            (names.CONTENT_TYPE, names.CONTENT_JSON.encode()),
-            (names.CE_TIME, datetime.now(UTC).isoformat().encode()),
-            *event.headers,
-        ]
         topic = mesh.topics.tasks(event.agent)
-        if not await Reading(mesh).exists(topic):
-            raise SettingsError(f"there is no topic {topic}: is the agent {event.agent!r} running? ('aiosv3 up')")
-        record = Outgoing(topic, None, event.key.encode(), event.value, headers)
+        await _partition(mesh, event.agent, topic, 0)
+        record = Outgoing(topic, None, event.key.encode(), event.value, event_headers(event, datetime.now(UTC)))
         return TaskHandle(event.agent, (await appended(mesh.log, record)).partition, event.id)
+
+
+async def _partition(mesh: Mesh, agent: str, topic: str, partition: int) -> None:
+    """Raises :class:`SettingsError` where the broker does not have this partition of an agent's topic."""
+    count = await Reading(mesh).partitions(topic)
+    if count == 0:
+        raise SettingsError(
+            f"there is no agent {agent!r} at {mesh.connection.bootstrap} (no topic {topic}): start it with "
+            f"'aiosv3 up' or 'aiosv3 worker agent {agent}', or correct its name"
+        )
+    if partition >= count:
+        raise SettingsError(
+            f"{topic} has {count} partitions, so there is no {partition}: use the handle as 'task send' printed it"
+        )
 
 
 @app.command()
 def get(
     handle: Handle,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the result.")] = 0.0,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the result.")] = 0.0,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
@@ -119,6 +140,7 @@ async def _get(settings: Settings, handle: TaskHandle, wait: float) -> dict[str,
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         reading = Reading(mesh)
         topic = mesh.topics.results(handle.agent)
+        await _partition(mesh, handle.agent, topic, handle.partition)
         position = 0
         while True:
             position, found = await reading.find(topic, handle.partition, handle.task_id, position)
@@ -142,4 +164,5 @@ async def _cancel(settings: Settings, handle: TaskHandle) -> None:
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         record = JournalRecord(handle.task_id, -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)
         topic = mesh.topics.journal(handle.agent)
+        await _partition(mesh, handle.agent, topic, handle.partition)
         await appended(mesh.log, journal_outgoing(mesh.codec, topic, handle.partition, record, b"aiosv3/cli"))

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.text import Text
 from rich.tree import Tree
 
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
-from aiosv3.app.projects import find_pools, load_agents
 from aiosv3.app.reading import Reading
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.workers import Mesh, open_mesh
 from aiosv3.schemas.headers import CE_ID, CE_TYPE
 from aiosv3.schemas.records import base_request_id
-from aiosv3.schemas.topics import TaskHandle
+from aiosv3.schemas.topics import BadName, TaskHandle
 from aiosv3.streams.log import Record
 
 _POLL_S: Final = 0.2
@@ -29,12 +28,16 @@ _SHOWN: Final = 160
 def tail(
     topics: Annotated[list[str], typer.Argument(help="Topics, with or without the prefix.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Last records of each partition.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Last records of each partition.")] = 20,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
     """Print the newest records of topics, decoded."""
-    asyncio.run(_tail(settings_of(project), topics, follow=follow, limit=limit, as_json=as_json))
+    try:
+        asyncio.run(_tail(settings_of(project), topics, follow=follow, limit=limit, as_json=as_json))
+    except KeyboardInterrupt:
+        if not follow:
+            raise
 
 
 async def _tail(settings: Settings, wanted: list[str], *, follow: bool, limit: int, as_json: bool) -> None:
@@ -88,7 +91,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Print all that belongs to a task, in order: steps, routes and why, tokens, cost, times."""
-    task_id = TaskHandle.parse(handle).task_id if handle.count(":") >= 2 else handle
+    task_id = _task_id(handle)
     settings = settings_of(project)
     rows = asyncio.run(_trace(settings, task_id))
     if not rows:
@@ -99,27 +102,44 @@ def trace(
     _draw(task_id, rows)
 
 
+def _task_id(text: str) -> str:
+    """Of a handle; ids may hold colons too, so what is no handle is an id."""
+    try:
+        return TaskHandle.parse(text).task_id
+    except BadName:
+        return text
+
+
 async def _trace(settings: Settings, task_id: str) -> list[dict[str, Any]]:
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         reading = Reading(mesh)
         rows: list[dict[str, Any]] = []
-        for topic in _traced(settings, mesh):
+        for topic in await _traced(settings, reading):
             for partition in range(await reading.partitions(topic)):
                 rows += [
                     _row(mesh, record, await reading.decoded(record))
                     async for record in reading.records(topic, partition)
                     if _belongs(record, task_id)
                 ]
-        return sorted(rows, key=lambda row: (row["timestamp"], row["topic"], row["offset"]))
+        return sorted(rows, key=lambda row: (row["timestamp"], _order(row["topic"]), row["topic"], row["offset"]))
 
 
-def _traced(settings: Settings, mesh: Mesh) -> Iterable[str]:
-    topics = mesh.topics
-    for name in load_agents(settings):
-        yield from (topics.tasks(name), topics.journal(name), topics.results(name))
-    yield from (topics.prompts(), topics.decisions())
-    for pool in find_pools(settings):
-        yield from (topics.pool_prompts(pool), topics.completions(pool))
+async def _traced(settings: Settings, reading: Reading) -> list[str]:
+    """What the mesh itself knows to exist, not only what this project holds: a tree may cross projects."""
+    topics = reading.mesh.topics
+    agents, pools = await reading.known()
+    found = [topics.prompts(), topics.decisions(), topics.dead_letters()]
+    for name in sorted(agents):
+        found += [topics.tasks(name), topics.journal(name), topics.results(name)]
+    for pool in sorted(pools | settings.pools.keys()):
+        found += [topics.pool_prompts(pool), topics.completions(pool)]
+    return found
+
+
+def _order(topic: str) -> int:
+    """Records of one millisecond, in the order in which they cause each other."""
+    kinds = ("tasks.", "prompts", "decisions", "prompts.", "completions.", "journal.", "results.", "dead-letters")
+    return max((place for place, kind in enumerate(kinds) if topic.startswith(kind)), default=len(kinds))
 
 
 def _belongs(record: Record, task_id: str) -> bool:
@@ -141,15 +161,16 @@ def _row(mesh: Mesh, record: Record, value: dict[str, Any]) -> dict[str, Any]:
 
 def _draw(task_id: str, rows: list[dict[str, Any]]) -> None:
     began = rows[0]["timestamp"]
-    tree = Tree(f"task {task_id}, {rows[-1]['timestamp'] - began} ms")
+    tree = Tree(Text(f"task {task_id}, {rows[-1]['timestamp'] - began} ms"))
     branches: dict[str, Tree] = {}
     for row in rows:
         base = base_request_id(row["id"])
         branch = branches.get(base)
         if branch is None:
-            branch = branches[base] = tree.add(base) if base != task_id else tree
+            branch = branches[base] = tree.add(Text(base)) if base != task_id else tree
         place = f"{row['topic']}[{row['partition']}]@{row['offset']}"
-        branch.add(f"+{row['timestamp'] - began:>5} ms  {place}  {_said(row)}")
+        # Text, not markup: an error message may hold brackets.
+        branch.add(Text(f"+{row['timestamp'] - began:>5} ms  {place}  {_said(row)}"))
     Console().print(tree, highlight=False)
 
 

@@ -13,7 +13,7 @@ Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack running: loo
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Where the stack's state lives; emptied at the start.")]
 Csv = Annotated[Path, typer.Option("--csv", help="Where the list of licences goes.")]
-Deadline = Annotated[float, typer.Option("--deadline", help="Seconds that the tasks may take.")]
+Deadline = Annotated[float, typer.Option("--deadline", help="Seconds after which a task without a result is lost.")]
 
 
 def demo(
@@ -23,7 +23,7 @@ def demo(
     as_json: Json = False,
     folder: Folder = Path(".aiosv3/demo"),
     csv: Csv = Path("licences.csv"),
-    deadline: Deadline = 150.0,
+    deadline: Deadline = 600.0,
 ) -> None:
     """Run the sample job on a real Kafka and a small local model, with workers killed on the way.
 

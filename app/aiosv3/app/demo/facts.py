@@ -13,12 +13,21 @@ from aiosv3.schemas.records import Completion, Decision, DecisionOutcome, Outcom
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """All records of one run, each topic in the order of its partitions and offsets, copies included."""
+    """All records of one run, each topic in the order of its partitions and offsets, copies included.
+
+    ``sent``: the ids that the broker acknowledged to the producer, so that a task is missed even if its record is gone.
+    """
 
     tasks: Sequence[Entry[TaskEvent]]
     results: Sequence[Entry[Result]]
     decisions: Sequence[Entry[Decision]]
     completions: Sequence[Entry[Completion]]
+    sent: Sequence[str] = ()
+
+    @property
+    def task_ids(self) -> list[str]:
+        """Each task once: what lies on the topic and what was acknowledged."""
+        return list(dict.fromkeys([*self.sent, *(entry.value.task_id for entry in self.tasks)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ def first_per_request(decisions: Iterable[Entry[Decision]]) -> dict[str, Decisio
 def guarantees(records: Records) -> Guarantees:
     """Lost, done twice, called again."""
     visible = first_per_task(records.results)
-    lost = sorted({entry.value.task_id for entry in records.tasks} - visible.keys())
+    lost = sorted(set(records.task_ids) - visible.keys())
     answered = [entry for entry in records.completions if entry.value.outcome is Outcome.OK]
     distinct = {base_request_id(entry.value.request_id) for entry in answered}
     return Guarantees(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from aiosv3.app.demo.declared import Declared
 from aiosv3.app.demo.facts import Records, first_per_request, first_per_task
-from aiosv3.app.demo.topiclog import Result
+from aiosv3.app.demo.topiclog import Result, distribution_of
 from aiosv3.schemas.records import DecisionOutcome
 
 
@@ -61,9 +61,9 @@ def findings(records: Records, held_back: Versions) -> list[Finding]:
     """A line for each task, mismatches first, then by name."""
     visible = first_per_task(records.results)
     asked = _asked(records)
-    tasks = {entry.value.task_id: entry.value.distribution for entry in records.tasks}
     lines = []
-    for task_id, distribution in tasks.items():
+    for task_id in records.task_ids:
+        distribution = distribution_of(task_id)
         version, declared = held_back.get(distribution, ("", Declared("", "nothing", frozenset())))
         entry = visible.get(task_id)
         line = _line(distribution, version, declared, None if entry is None else entry.value)

@@ -11,11 +11,11 @@ from typing import Final
 
 from aiosv3.app.demo.stack import Process
 
-# Where in the run, as a share of the results: the agent worker early, the router in the middle of the stream, the
-# model worker when the easy cases are through and the hard ones wait for it.
 _APART: Final = 2
 """Results between two kills, however fast they come: each kill meets a run that had gone on after the last one."""
 
+# Where in the run, as a share of the results: the agent worker early, the router in the middle of the stream, the
+# model worker when the easy cases are through and the hard ones wait for it.
 _WHEN: Final = (("agent worker", 0.15, 0.30), ("router", 0.35, 0.50), ("model worker", 0.55, 0.70))
 
 

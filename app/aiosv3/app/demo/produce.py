@@ -103,12 +103,15 @@ def value(event: Event) -> bytes:
 
 
 def send(arguments: argparse.Namespace) -> int:
-    """Sends all events and waits for each acknowledgement; how many failed."""
+    """Sends all events and waits for each acknowledgement, printed as it comes; how many failed."""
     failed: list[str] = []
 
     def delivered(error: Any, message: Any) -> None:
         if error is not None:
             failed.append(f"{message.key().decode()}: {error}")
+        else:
+            name = message.key().decode()
+            sys.stdout.write(f"{arguments.run}.{name}\t{message.partition()}\t{message.offset()}\n")
 
     # murmur2_random places keys as Java clients do, so that other producers of this topic agree about partitions.
     producer = Producer(

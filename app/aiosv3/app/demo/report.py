@@ -66,7 +66,7 @@ def make_report(records: Records, held_back: Versions, kills: Sequence[Kill], se
     lines = tuple(findings(records, held_back))
     spread = latencies(records)
     return Report(
-        tasks=len({entry.value.task_id for entry in records.tasks}),
+        tasks=len(records.task_ids),
         lines=lines,
         rule=score(lines, "rule"),
         model=score(lines, "model"),

@@ -164,6 +164,7 @@ class Decoder:
     """Decodes records of one run; schemas come from the project's lock file and its registry."""
 
     def __init__(self, topics: Topics, run: str, *, lock: Path | None = None, registry: str | None = None) -> None:
+        self.run = run
         self._mine = f"{run}."
         self._registry = RegistryClient(registry) if registry else None
         self._store = SchemaStore(lock, self._registry)
@@ -220,5 +221,10 @@ def _valued(raws: Iterable[Raw]) -> Iterator[tuple[Raw, bytes]]:
     return ((raw, raw.value) for raw in raws if raw.value is not None)
 
 
+def distribution_of(task_id: str) -> str:
+    """The distribution that a task is about: its id is the run, a dot, the name."""
+    return task_id.partition(".")[2]
+
+
 def _task(task_id: str, raw: Raw) -> TaskEvent:
-    return TaskEvent(task_id, task_id.partition(".")[2], raw.header(names.CE_DATACLASSIFICATION))
+    return TaskEvent(task_id, distribution_of(task_id), raw.header(names.CE_DATACLASSIFICATION))

@@ -1,0 +1,276 @@
+"""``aiosv3 up``, ``down``, ``status``: what is started, what is said, and one whole life for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiosv3.app.commands import stack
+from aiosv3.app.commands.stack import process_specs, reason, summary
+from aiosv3.app.localstack.errors import LocalStackError, PortTaken
+from aiosv3.app.localstack.processes import ProcessId, identify, is_alive
+from aiosv3.app.localstack.specs import ProcessSpec
+from aiosv3.app.localstack.status import Phase, ProcessState, ProcessStatus, StackStatus
+from aiosv3.app.projects import find_pools
+from aiosv3.app.settings import PoolSettings, Settings, SettingsError, UpSettings, load_settings
+
+KEPT = {"phase", "bootstrap", "registry", "processes"}
+KEPT_OF_A_PROCESS = {"name", "pid", "state", "restarts", "uptime_s", "log"}
+
+
+def running(*names: str, phase: Phase = Phase.READY, error: str | None = None) -> StackStatus:
+    me = identify(os.getpid())
+    processes = tuple(
+        ProcessStatus(name, ProcessState.RUNNING, me, 0, time.time() - 5, None, f"/logs/{name}.log") for name in names
+    )
+    return StackStatus(phase, me, {"kafka": "127.0.0.1:29999", "registry": "http://127.0.0.1:28888"}, processes, error)
+
+
+class FakeStack:
+    """Stands where the local stack stands; remembers what it was asked."""
+
+    found: StackStatus | None = None
+    failure: LocalStackError | None = None
+    specs: Sequence[ProcessSpec] = ()
+    ports: tuple[int, int] = (0, 0)
+
+    def __init__(self, folder: Path, *, kafka_port: int = 0, registry_port: int = 0) -> None:
+        self.folder = folder
+        FakeStack.ports = (kafka_port, registry_port)
+
+    def status(self) -> StackStatus | None:
+        return FakeStack.found
+
+    def up(
+        self, processes: Sequence[ProcessSpec], *, detach: bool, on_ready: Callable[[StackStatus], None]
+    ) -> StackStatus:
+        FakeStack.specs = processes
+        if FakeStack.failure is not None:
+            raise FakeStack.failure
+        ready = FakeStack.found or running("kafka", "registry", *(spec.name for spec in processes))
+        if detach:
+            return ready
+        on_ready(ready)
+        return running(phase=Phase.STOPPED)
+
+    def down(self) -> bool:
+        return FakeStack.found is not None
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeStack]:
+    for name, value in (("found", None), ("failure", None), ("specs", ()), ("ports", (0, 0))):
+        monkeypatch.setattr(FakeStack, name, value)
+    monkeypatch.setattr(stack, "Stack", FakeStack)
+    return FakeStack
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    path = tmp_path / "aiosv3.toml"
+    path.write_text('[pools.small]\nkind = "vllm"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n', encoding="utf-8")
+    return path
+
+
+# -- specifications ---------------------------------------------------------------------------------------------------
+
+
+def test_each_worker_is_a_process_of_its_own_with_its_own_port(project: Path) -> None:
+    settings = load_settings(project).model_copy(update={"up": UpSettings(routers=2, models=3)})
+    specs = process_specs(settings, settings.pools, project)
+    assert [spec.name for spec in specs] == ["router-1", "router-2", "pool-small-1", "pool-small-2", "pool-small-3"]
+    ports = {spec.env["AIOSV3_METRICS__PORT"] for spec in specs}
+    assert len(ports) == len(specs)
+    for spec in specs:
+        assert spec.ready == f"tcp://127.0.0.1:{spec.env['AIOSV3_METRICS__PORT']}"
+        assert spec.argv[:4] == (sys.executable, "-m", "aiosv3.app", "worker")
+        assert spec.argv[-2:] == ("--project", str(project.resolve()))
+
+
+def test_what_was_found_on_the_machine_is_found_once_for_all(tmp_path: Path) -> None:
+    found = {"ollama": PoolSettings(kind="openai", base_url="http://127.0.0.1:11434/v1", model="m")}
+    specs = process_specs(Settings(folder=tmp_path), found, None)
+    for spec in specs:
+        assert json.loads(spec.env["AIOSV3_POOLS"]) == {
+            "ollama": {"kind": "openai", "base_url": "http://127.0.0.1:11434/v1", "model": "m"}
+        }
+
+
+def test_a_worker_takes_the_pools_that_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (spec, *_) = process_specs(Settings(folder=tmp_path), find_pools(Settings(), {}, []), None)
+    monkeypatch.setenv("AIOSV3_POOLS", spec.env["AIOSV3_POOLS"])
+    assert find_pools(Settings(), {"OPENAI_API_KEY": "k"}) == {"local": PoolSettings(kind="local")}
+
+
+def test_no_key_gets_into_a_specification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    monkeypatch.setenv("AIOSV3_MESH__SECRET", "very-secret")
+    settings = Settings(folder=tmp_path)
+    specs = process_specs(settings, find_pools(settings), None)
+    assert "very-secret" not in repr(specs)
+
+
+def test_what_could_not_work_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(SettingsError, match="pool cloud needs a key: set OPENAI_API_KEY"):
+        process_specs(Settings(folder=tmp_path), {"cloud": PoolSettings(kind="openai", model="m")}, None)
+    with pytest.raises(SettingsError, match="cannot be imported"):
+        process_specs(Settings(folder=tmp_path, agents=["no_such_module:f"]), {}, None)
+
+
+# -- what is said -----------------------------------------------------------------------------------------------------
+
+
+def test_json_keeps_its_shape() -> None:
+    found = summary(running("kafka", "agent-a-1"))
+    assert set(found) == KEPT
+    assert (found["phase"], found["bootstrap"]) == ("ready", "127.0.0.1:29999")
+    for one in found["processes"]:
+        assert set(one) == KEPT_OF_A_PROCESS
+        assert one["uptime_s"] >= 5
+
+
+def test_up_says_what_it_starts_and_what_is_there(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    said = aiosv3("up", "--detach", "-p", str(project))
+    assert said.code == 0
+    assert [spec.name for spec in fake.specs] == ["router-1", "pool-small-1"]
+    assert "No agents: list them in aiosv3.toml" in said.err
+    assert "Pool small: m at http://127.0.0.1:9/v1, sees public data and below." in said.err
+    assert "No pool may see internal data" in said.err
+    assert "pool-small-1" in said.out
+    assert "ready: kafka 127.0.0.1:29999, registry http://127.0.0.1:28888; logs in /logs" in said.out
+
+
+def test_up_in_json_prints_one_document_and_nothing_else(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    for arguments in (("--detach",), ()):
+        said = aiosv3("up", "--json", *arguments, "-p", str(project))
+        assert (said.code, said.err) == (0, "")
+        assert set(json.loads(said.out)) == KEPT
+    assert fake.specs
+
+
+def test_up_in_the_foreground_says_when_it_is_over(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    said = aiosv3("up", "-p", str(project))
+    assert said.code == 0
+    assert said.err.endswith("Stopped.\n")
+    assert fake.specs
+
+
+def test_a_stack_that_runs_is_left_alone_and_said(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    fake.found = running("kafka", "registry", "router-1", "pool-small-1")
+    said = aiosv3("up", "--detach", "-p", str(project))
+    assert "It is running already. 'aiosv3 down'" in said.err
+    fake.found = running("kafka", "registry", "router-1")
+    said = aiosv3("up", "--detach", "-p", str(project))
+    assert "The project has changed since" in said.err
+
+
+def test_a_configured_broker_needs_no_local_one(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    project.write_text('[kafka]\nbootstrap = "there:9092"', encoding="utf-8")
+    said = aiosv3("up", "-p", str(project))
+    assert said.code == 2
+    assert "[kafka] bootstrap is there:9092" in said.err
+    assert fake.specs == ()
+
+
+def test_ports_can_be_chosen(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    project.write_text("[up]\nkafka_port = 29092\nregistry_port = 28081\n[pools.t]\nkind = 'local'", encoding="utf-8")
+    fake.failure = PortTaken("Kafka", 29092)
+    said = aiosv3("up", "-p", str(project))
+    assert said.code == 4
+    assert fake.ports == (29092, 28081)
+    assert "port 29092 on 127.0.0.1 is taken" in said.err
+    assert said.err.endswith("([up] kafka_port, registry_port in aiosv3.toml)")
+
+
+def test_a_start_that_fails_says_why(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    log = "end of /logs/router-1.log:\n2026 INFO x: y\naiosv3: counts differ"
+    fake.failure = LocalStackError(f"router-1 ended with exit code 2 before it was ready\n{log}")
+    said = aiosv3("up", "--detach", "-p", str(project))
+    assert said.code == 4
+    assert said.err.endswith(
+        "router-1 ended with exit code 2 before it was ready: counts differ (log: /logs/router-1.log)"
+    )
+
+
+def test_a_reason_is_taken_from_the_last_line_only() -> None:
+    """An older sentence higher up in the log is not why it ended now."""
+    killed = "kafka ended\nend of /logs/kafka.log:\naiosv3: of yesterday\nOutOfMemoryError"
+    assert reason(killed) == killed
+    assert reason("no log at all") == "no log at all"
+
+
+def test_status_says_down_with_3(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    said = aiosv3("status", "-p", str(project))
+    assert (said.code, said.out) == (3, "")
+    assert "The stack is down: 'aiosv3 up' starts it." in said.err
+    said = aiosv3("status", "--json", "-p", str(project))
+    assert said.code == 3
+    assert json.loads(said.out) == {"phase": "stopped", "bootstrap": None, "registry": None, "processes": []}
+    fake.found = running(phase=Phase.FAILED, error="kafka ended\nend of /l:\naiosv3: no [memory]")
+    assert "The last start failed: kafka ended: no [memory] (log: /l)" in aiosv3("status", "-p", str(project)).err
+
+
+def test_status_and_down_of_a_running_stack(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    fake.found = running("kafka", "registry")
+    said = aiosv3("status", "--json", "-p", str(project))
+    assert (said.code, set(json.loads(said.out))) == (0, KEPT)
+    assert "kafka" in aiosv3("status", "-p", str(project)).out
+    assert "Stopped." in aiosv3("down", "-p", str(project)).err
+    assert json.loads(aiosv3("down", "--json", "-p", str(project)).out) == {"stopped": True}
+    fake.found = None
+    assert "Nothing was running." in aiosv3("down", "-p", str(project)).err
+
+
+# -- for real ---------------------------------------------------------------------------------------------------------
+
+
+def _first_line(process: subprocess.Popen[str], seconds: float) -> str:
+    """The first line of its output, which comes once all is ready."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        return process.stdout.readline()
+    finally:
+        timer.cancel()
+
+
+@pytest.mark.kafka
+@pytest.mark.process
+@pytest.mark.usefixtures("kafka_distribution")
+def test_a_task_sent_once_up_says_ready_works_and_ctrl_c_stops_all(
+    tmp_path: Path, model_port: int, desk_files: Callable[[Path], None], aiosv3: Any
+) -> None:
+    desk_files(tmp_path)
+    (tmp_path / "aiosv3.toml").write_text(
+        'agents = ["letters_desk:desk"]\n[kafka]\npartitions = 2\n[pools.small]\nkind = "openai"\nmodel = "tiny"\n'
+        f'clearance = "restricted"\nbase_url = "http://127.0.0.1:{model_port}/v1"\n',
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "aiosv3.app", "up", "--json", "--project", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = _first_line(process, 100)
+        assert line, process.communicate(timeout=30)[1]
+        started = json.loads(line)
+        sent = aiosv3("task", "send", "desk", "--json", '{"text": "ask"}', "-p", str(tmp_path))
+        got = aiosv3("task", "get", sent.out.strip(), "--wait", "60", "-p", str(tmp_path))
+        found = [identify(one["pid"]) for one in started["processes"]]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert (sent.code, got.code, json.loads(got.out)) == (0, 0, {"text": "an answer"})
+    assert started["phase"] == "ready"
+    assert {one["state"] for one in started["processes"]} == {"running"}
+    left = [one for one in found if isinstance(one, ProcessId) and is_alive(one)]
+    assert (len(found), left) == (5, [])
+    assert aiosv3("status", "-p", str(tmp_path)).code == 3

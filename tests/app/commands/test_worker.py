@@ -1,0 +1,62 @@
+"""``aiosv3 worker …``: each verb runs its worker with the project's settings, and logs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiosv3.app.commands import worker
+from aiosv3.app.settings import Settings
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, tuple[str, ...]]]:
+    """What was run: worker, folder of its settings, names."""
+    calls: list[tuple[str, Path, tuple[str, ...]]] = []
+
+    def replace(kind: str) -> None:
+        async def run(settings: Settings, *names: str) -> None:
+            calls.append((kind, settings.folder, names))
+
+        monkeypatch.setattr(worker, f"run_{kind}", run)
+
+    for kind in ("agent", "router", "pool"):
+        replace(kind)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "names"),
+    [(("agent", "desk"), "agent", ("desk",)), (("router",), "router", ()), (("pool", "small"), "pool", ("small",))],
+)
+def test_each_verb_runs_its_worker_with_a_log(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ran: list[Any],
+    aiosv3: Any,
+    arguments: tuple[str, ...],
+    kind: str,
+    names: tuple[str, ...],
+) -> None:
+    levels: list[int] = []
+    monkeypatch.setattr(worker, "log_to_stderr", lambda: levels.append(logging.INFO))
+    (tmp_path / "aiosv3.toml").write_text("", encoding="utf-8")
+    assert aiosv3("worker", *arguments, "-p", str(tmp_path)).code == 0
+    assert ran == [(kind, tmp_path.resolve(), names)]
+    assert levels == [logging.INFO]
+
+
+def test_a_worker_needs_its_name(aiosv3: Any) -> None:
+    assert aiosv3("worker", "agent").code == 2
+    assert aiosv3("worker", "pool").code == 2
+
+
+@pytest.mark.process
+def test_an_unknown_agent_ends_with_2_and_one_sentence(tmp_path: Path, aiosv3_process: Any) -> None:
+    (tmp_path / "aiosv3.toml").write_text("", encoding="utf-8")
+    said = aiosv3_process("worker", "agent", "nobody", cwd=tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("aiosv3: there is no agent 'nobody' in this project; it has none: list them in")

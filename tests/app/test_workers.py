@@ -1,0 +1,206 @@
+"""Worker processes: what they refuse, when they count as ready, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import KafkaError
+from pydantic import SecretStr
+
+from aiosv3.app import workers
+from aiosv3.app.projects import agent_named
+from aiosv3.app.settings import (
+    KafkaSettings,
+    MetricsSettings,
+    PoolSettings,
+    RegistrySettings,
+    Settings,
+    SettingsError,
+    load_settings,
+)
+from aiosv3.app.workers import connect, open_mesh, open_store, register_released, run_agent, run_pool, serve, settled
+from aiosv3.router.endpoints.weights import WeightsUnavailable
+from aiosv3.schemas.errors import RegistryUnavailable
+from aiosv3.schemas.topics import Topics
+from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
+from aiosv3.streams.kafka import KafkaRefused
+from aiosv3.streams.metrics import MetricsCatalogue
+
+
+def test_no_broker_says_how_to_get_one() -> None:
+    with pytest.raises(SettingsError, match="no broker: start the local stack with 'aiosv3 up', or set"):
+        connect(Settings(), "c")
+
+
+def test_properties_reach_the_client_and_no_repr() -> None:
+    given = KafkaSettings(bootstrap="h:1", properties={"sasl.password": SecretStr("hidden")})
+    connection = connect(Settings(kafka=given), "c")
+    assert connection.security == {"sasl.password": "hidden"}
+    assert "hidden" not in repr(connection)
+
+
+async def test_a_broker_that_is_not_there_is_said_in_time() -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap="127.0.0.1:1"))
+    async with asyncio.timeout(9):
+        with pytest.raises(BrokerUnavailable, match=r"no Kafka broker answered at 127\.0\.0\.1:1"):
+            async with open_mesh(settings, "c"):
+                raise AssertionError("there is no mesh")
+
+
+def test_a_registry_needs_the_certificates_that_it_names(tmp_path: Path) -> None:
+    given = RegistrySettings(url="https://here:8081", ca="ca.pem")
+    with pytest.raises(SettingsError, match=r"registry\.ca: there is no file .*ca\.pem"):
+        open_store(Settings(folder=tmp_path, registry=given))
+
+
+async def test_an_unknown_agent_or_pool_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    settings = Settings(folder=tmp_path, pools={"small": PoolSettings(kind="local")})
+    with pytest.raises(SettingsError, match="there is no agent 'x'"):
+        await run_agent(settings, "x")
+    with pytest.raises(SettingsError, match="there is no pool 'x'; there is small"):
+        await run_pool(settings, "x")
+
+
+async def test_a_local_model_without_its_file_ends_the_worker_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Path:
+        raise WeightsUnavailable("the file is not on this machine")
+
+    monkeypatch.setattr("aiosv3.router.endpoints.weights.find_weights", missing)
+    with pytest.raises(WeightsUnavailable, match="not on this machine"):
+        await run_pool(Settings(pools={"toy": PoolSettings(kind="local")}), "toy")
+
+
+async def test_an_endpoint_that_cannot_be_opened_names_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_kind: str, _place: object) -> None:
+        raise ValueError("the key holds a line break")
+
+    monkeypatch.setattr("aiosv3.router.endpoints.open_endpoint", refuse)
+    pool = PoolSettings(kind="vllm", model="m", base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(SettingsError, match=r"pools\.gpu: the key holds a line break"):
+        await run_pool(Settings(pools={"gpu": pool}), "gpu")
+
+
+@pytest.mark.parametrize(
+    ("code", "patience", "asked"),
+    [
+        (KafkaError.NOT_LEADER_FOR_PARTITION, 60.0, 3),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, 0.0, 1),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, 60.0, 1),
+    ],
+)
+async def test_a_broker_that_refuses_is_asked_again_unless_time_cannot_help(
+    code: int, patience: float, asked: int
+) -> None:
+    answers = [KafkaRefused(code, "not now"), KafkaRefused(code, "not now"), "an answer"]
+    count = 0
+
+    async def ask() -> str:
+        nonlocal count
+        count += 1
+        answer = answers[count - 1]
+        if isinstance(answer, KafkaRefused):
+            raise answer
+        return str(answer)
+
+    if asked == 3:
+        assert await settled(ask, patience, 0.0) == "an answer"
+    else:
+        with pytest.raises(KafkaRefused, match="not now"):
+            await settled(ask, patience, 0.0)
+    assert count == asked
+
+
+class _Processor:
+    """What ``serve`` needs of one."""
+
+    def __init__(self) -> None:
+        self.drained: float | None = None
+
+    async def start(self) -> None:
+        """Joined."""
+
+    async def drain(self, grace: float) -> None:
+        self.drained = grace
+
+
+def mesh_of(port: int = 0) -> Any:
+    """What ``serve`` needs of one."""
+    return SimpleNamespace(settings=Settings(metrics=MetricsSettings(port=port)), metrics=MetricsCatalogue())
+
+
+async def served(mesh: Any, processor: Any, *beside: Callable[[], Awaitable[None]]) -> None:
+    async with asyncio.timeout(10):
+        await serve(mesh, processor, beside)
+
+
+async def test_sigterm_drains_and_ends_in_peace() -> None:
+    async def ask_to_stop() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    processor = _Processor()
+    await served(mesh_of(), processor, ask_to_stop)
+    assert processor.drained == workers._DRAIN_S
+
+
+async def test_a_helper_that_fails_ends_the_process_with_70_and_drains_nothing() -> None:
+    async def fails() -> None:
+        raise LookupError("a defect")
+
+    processor = _Processor()
+    with pytest.raises(SystemExit) as ended:
+        await served(mesh_of(), processor, fails)
+    assert (ended.value.code, processor.drained) == (70, 0.0)
+
+
+async def test_a_taken_metrics_port_is_logged_and_work_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def ask_to_stop() -> None:
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        await served(mesh_of(port), _Processor(), ask_to_stop)
+    assert f"no metrics: 127.0.0.1:{port} cannot be opened" in caplog.text
+
+
+async def test_a_registry_that_is_away_is_no_obstacle(caplog: pytest.LogCaptureFixture) -> None:
+    class Store:
+        def released_schema(self, name: str) -> str:
+            return name
+
+        async def register(self, _subject: str, _schema: object) -> int:
+            raise RegistryUnavailable("it does not answer")
+
+    mesh: Any = SimpleNamespace(store=Store(), topics=Topics())
+    await register_released(mesh, {"aios.pools": "aiosv3.PoolStatus"})
+    assert "going on with released schema ids: it does not answer" in caplog.text
+
+
+@pytest.mark.kafka
+async def test_counts_that_differ_from_those_on_the_broker_are_refused(idle: Any) -> None:
+    settings = load_settings(idle.file)
+    async with open_mesh(settings, "c") as mesh:
+        await workers.agent_processor(mesh, agent_named(settings, "desk"))
+    other = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"partitions": 3})})
+    with pytest.raises(PartitionMismatch, match=r"tasks\.desk has 2 partitions, not 3"):
+        await run_agent(other, "desk")
+
+
+@pytest.mark.kafka
+@pytest.mark.process
+@pytest.mark.xdist_group("app-desk")
+def test_a_ready_worker_serves_its_metrics(desk: Any) -> None:
+    port = desk.start("agent", "desk")
+    desk.wait_ready([port])
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+    assert answer.status_code == 200
+    assert "aiosv3_" in answer.text
