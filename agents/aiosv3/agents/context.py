@@ -222,7 +222,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 @lru_cache(maxsize=512)
 def _json_schema(kind: Any, _spelling: str) -> str:
     """``_spelling`` is the type's repr: ``Literal["a", "b"]`` equals ``Literal["b", "a"]``, and their schemas differ."""
-    return json.dumps(_adapter(kind).json_schema(), separators=(",", ":"))
+    return json.dumps(TypeAdapter(kind).json_schema(), separators=(",", ":"))
 
 
 def _prompt(
