@@ -173,6 +173,20 @@ async def test_structured_output(misbehaving: Any, chat: OpenAIChat, call: Calls
     assert wanted["json_schema"] == {"name": "answer", "schema": json.loads(_CAPITAL), "strict": False}
 
 
+async def test_a_schema_without_an_object_at_its_root_travels_inside_one(
+    misbehaving: Any, chat: OpenAIChat, call: Calls
+) -> None:
+    """The API takes objects only; the asker gets what it asked for."""
+    misbehaving.stream(_delta("stop", content='{"value": "MIT"}'), _USAGE, _DONE)
+    choice = {"$defs": {"L": {"enum": ["MIT", "BSD"], "type": "string"}}, "$ref": "#/$defs/L"}
+    done = await chat.complete(call(output_schema=json.dumps(choice)))
+    assert json.loads(done.text) == "MIT"
+    sent = misbehaving.requests[0].json()["response_format"]["json_schema"]
+    assert sent["strict"] is True
+    assert sent["schema"]["properties"] == {"value": {"$ref": "#/$defs/L"}}
+    assert sent["schema"]["$defs"] == choice["$defs"]
+
+
 @pytest.mark.parametrize(("finish", "retry"), [("stop", True), ("length", False)])
 async def test_structured_output_that_does_not_fit(
     misbehaving: Any, chat: OpenAIChat, call: Calls, finish: str, retry: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -19,7 +19,7 @@ from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import BadRequest, StreamCut
 from aiosv3.router.endpoints.exchange import Exchange, Question, ReplyLimits, is_header_value
 from aiosv3.router.endpoints.faults import failed_midway, refused_parameter
-from aiosv3.router.endpoints.outputschema import is_closed, read_schema
+from aiosv3.router.endpoints.outputschema import is_closed, read_schema, rooted, unrooted
 from aiosv3.router.endpoints.reading import Counted, Reading, ToolCall, tokens
 from aiosv3.router.endpoints.sse import ServerEvent
 from aiosv3.schemas.records import Role
@@ -79,6 +79,15 @@ class OpenAIChat:
         await self._http.aclose()
 
     async def _complete(self, call: Call, limit_field: str) -> Completed:
+        wanted = call.prompt.output_schema
+        wrapped = rooted(wanted) if wanted is not None else None
+        if wrapped is None:
+            return await self._ask(call, limit_field)
+        inside = replace(call, prompt=replace(call.prompt, output_schema=wrapped))
+        answer = await self._ask(inside, limit_field)
+        return answer if answer.tool_calls is not None else replace(answer, text=unrooted(answer.text))
+
+    async def _ask(self, call: Call, limit_field: str) -> Completed:
         reading = ChatReading(call.prompt)
         headers = {"idempotency-key": idempotency_header(call.idempotency_key)}
         question = Question("chat/completions", self._body(call, limit_field), call.timeout_s, headers)

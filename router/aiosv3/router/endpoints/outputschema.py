@@ -48,6 +48,28 @@ def is_closed(schema: object, depth: int = 0) -> bool:
     return all(is_closed(value, depth + 1) for value in schema.values())
 
 
+def rooted(schema_text: str) -> str | None:
+    """The schema as property ``value`` of an object, for APIs that want an object at the root; None if it has one."""
+    schema = read_schema(schema_text)
+    if schema.get("type") == "object" or "properties" in schema:
+        return None
+    inner = {name: part for name, part in schema.items() if name != "$defs"}
+    whole: dict[str, Any] = {
+        "type": "object",
+        "properties": {"value": inner},
+        "required": ["value"],
+        "additionalProperties": False,
+    }
+    if "$defs" in schema:
+        whole["$defs"] = schema["$defs"]
+    return json.dumps(whole, separators=(",", ":"))
+
+
+def unrooted(text: str) -> str:
+    """The answer to a schema that :func:`rooted` wrapped, as an answer to the schema itself."""
+    return json.dumps(json.loads(text)["value"], ensure_ascii=False)
+
+
 def violation(text: str, schema_text: str) -> str | None:
     """What is wrong with an answer, in words with its place, or None. Quotes nothing of the answer."""
     try:
