@@ -202,8 +202,8 @@ def test_a_base_below_the_log_start_is_a_named_stop(mesh: WorkerProcesses) -> No
     run.producer.produce(topic, GOOD, b"k", partition=1, headers=[("ce_id", b"other")])
     run.producer.flush(10)
     run.wait(lambda: "other" in run.results("plain"), "the other partition")
-    log = (mesh.folder / "agent.log").read_text(encoding="utf-8")
-    assert "still needs 1" in log
+    log = mesh.folder / "agent.log"
+    run.wait(lambda: "still needs 1" in log.read_text(encoding="utf-8"), "the named stop")
     assert not {f"gone-{number}" for number in range(5)} & set(run.results("plain"))
 
 

@@ -221,7 +221,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 @lru_cache(maxsize=512)
 def _json_schema(kind: Any, _spelling: str) -> str:
-    """``_spelling`` is the type's repr: ``Literal["a", "b"]`` equals ``Literal["b", "a"]``, and their schemas differ."""
+    """``_spelling``: the type's repr. ``Literal["a", "b"]`` equals ``Literal["b", "a"]``, and their schemas differ."""
     return json.dumps(TypeAdapter(kind).json_schema(), separators=(",", ":"))
 
 
