@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify, text_header
+from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify, text_header, wishes_of
 from aiosv3.agents.agent import Agent, Limits, agent
 from aiosv3.agents.context import Context
+from aiosv3.agents.task import Wishes
 from aiosv3.schemas.errors import MalformedHeader
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.streams.log import Headers, Record
@@ -171,3 +172,37 @@ def test_the_task_that_the_coroutine_gets() -> None:
     assert (task.grant, task.reply, task.traceparent, task.value) == (allowed, None, b"00-trace", "value")
     assert admitted(record(), identity, allowed, None).traceparent == b""
     assert Limits() == Limits(1_000_000, 50, 8, timedelta(hours=1))
+
+
+# -- how model calls are to be routed --------------------------------------------------------------------------------
+
+
+def _wishing(*headers: tuple[str, bytes]) -> Record:
+    return Record("aios.tasks.a", 0, 0, 1, None, b"{}", list(headers))
+
+
+def test_an_outsiders_routing_headers_are_wishes() -> None:
+    record = _wishing(("ce_complexity", b"0.8"), ("ce_latencyms", b"250"), ("ce_priority", b"-3"))
+    assert wishes_of(record) == Wishes(0.8, 250, -3)
+    assert wishes_of(_wishing(("ce_complexity", b"auto"))) == wishes_of(_wishing()) == Wishes()
+
+
+def test_inside_the_mesh_wishes_come_with_the_route() -> None:
+    route = Route("a", 0.4, 0, 0, latency_ms=90, priority=2)
+    assert wishes_of(_wishing(("aios-route", route.encode()), ("ce_complexity", b"1"))) == Wishes(0.4, 90, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ce_complexity", b"hard", "ce_complexity is not a number"),
+        ("ce_complexity", b"1.5", "ce_complexity must be from"),
+        ("ce_complexity", b"nan", "ce_complexity must be from"),
+        ("ce_latencyms", b"-1", "ce_latencyms must be from"),
+        ("ce_latencyms", b"soon", "ce_latencyms is not a number"),
+        ("ce_priority", b"99999999999", "ce_priority must be from"),
+    ],
+)
+def test_routing_headers_that_are_none(name: str, value: bytes, words: str) -> None:
+    with pytest.raises(MalformedHeader, match=words):
+        wishes_of(_wishing((name, value)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from aiosv3.agents import AgentFailed, BudgetExceeded, Context, ModelRefused, StepError, ToolFailed, agent
+from aiosv3.agents.context import _complexity
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep
 from aiosv3.prompts import estimate_complexity, estimate_tokens
 from aiosv3.schemas.headers import Clearance, Grant
@@ -279,3 +280,10 @@ def test_equal_literals_in_another_order_keep_their_own_schema(play: NewPlay) ->
 
     assert Literal["a", "b"] == Literal["b", "a"]
     assert schema_of(Literal["a", "b"]) != schema_of(Literal["b", "a"])
+
+
+def test_a_tasks_wishes_hold_for_its_model_calls_unless_a_call_says_otherwise() -> None:
+    prompt = Prompt((Message(Role.USER, "prove it"),), None, 1)
+    assert _complexity(prompt, None, 0.9) == 0.9
+    assert _complexity(prompt, 0.1, 0.9) == 0.1
+    assert _complexity(prompt, None, "auto") == estimate_complexity(prompt)

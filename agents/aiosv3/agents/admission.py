@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiosv3.agents.agent import Agent, parse_usd
-from aiosv3.agents.task import Task
+from aiosv3.agents.task import Task, Wishes
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.errors import MalformedHeader
-from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+from aiosv3.schemas.headers import Clearance, Complexity, Grant, Reply, Route
 from aiosv3.streams.log import Record
 
+_N = TypeVar("_N", int, float)
+_MOST: Final = 2**31 - 1
 DEDUPE_WINDOW: Final = timedelta(hours=24)
 """How far apart two copies of a task event may be and still count as one (protocol rule 13)."""
 
@@ -102,7 +105,35 @@ def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], default
     )
 
 
-def admitted(record: Record, identity: Identity, grant: Grant, value: Any) -> Task:
+def wishes_of(record: Record) -> Wishes:
+    """How the task wants its model calls routed: as sent inside the mesh, or an outsider's. Raises MalformedHeader."""
+    raw = record.header(names.ROUTE)
+    if raw is not None:
+        route = Route.decode(raw)
+        return Wishes(route.complexity, route.latency_ms, route.priority)
+    complexity = text_header(record, names.CE_COMPLEXITY) or names.AUTO
+    wished: Complexity = names.AUTO
+    if complexity != names.AUTO:
+        wished = _number(names.CE_COMPLEXITY, complexity, float, 0.0, 1.0)
+    latency, priority = text_header(record, names.CE_LATENCYMS), text_header(record, names.CE_PRIORITY)
+    return Wishes(
+        wished,
+        None if not latency else _number(names.CE_LATENCYMS, latency, int, 0, _MOST),
+        0 if not priority else _number(names.CE_PRIORITY, priority, int, -_MOST, _MOST),
+    )
+
+
+def _number(name: str, text: str, kind: Callable[[str], _N], least: float, most: float) -> _N:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise MalformedHeader(f"header {name} is not a number: {text[:40]!r}") from None
+    if not least <= value <= most:
+        raise MalformedHeader(f"header {name} must be from {least} to {most}: {text[:40]!r}")
+    return value
+
+
+def admitted(record: Record, identity: Identity, grant: Grant, value: Any, wishes: Wishes | None = None) -> Task:
     """The task that the coroutine gets."""
     return Task(
         id=identity.id,
@@ -114,4 +145,5 @@ def admitted(record: Record, identity: Identity, grant: Grant, value: Any) -> Ta
         traceparent=record.header(names.TRACEPARENT) or b"",
         value=value,
         request_hash=identity.request_hash,
+        wishes=wishes or Wishes(),
     )

@@ -25,7 +25,7 @@ from aiosv3.agents.errors import (
 )
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, request_hash
 from aiosv3.prompts import estimate_complexity, estimate_tokens
-from aiosv3.schemas.headers import Route
+from aiosv3.schemas.headers import AUTO, Complexity, Route
 from aiosv3.schemas.records import Message, Outcome, Prompt, Role
 
 if TYPE_CHECKING:
@@ -119,9 +119,11 @@ class Context:
         hashed = request_hash("model", *_prompt_parts(body))
         route = Route(
             agent=agent.name,
-            complexity=estimate_complexity(body) if complexity is None else complexity,
+            complexity=_complexity(body, complexity, run.task.wishes.complexity),
             tokens=estimate_tokens(body),
             max_tokens=max_tokens,
+            latency_ms=run.task.wishes.latency_ms,
+            priority=run.task.wishes.priority,
             first_sent=run.now,
             hash=hashed,
             needs=("json",) if body.output_schema is not None else (),
@@ -239,6 +241,13 @@ def _prompt(
         max_tokens=max_tokens,
         temperature=temperature,
     )
+
+
+def _complexity(prompt: Prompt, asked: float | None, wished: Complexity) -> float:
+    """The call's own, else the task's, else an estimate from the text."""
+    if asked is not None:
+        return asked
+    return estimate_complexity(prompt) if wished == AUTO else float(wished)
 
 
 def _prompt_parts(prompt: Prompt) -> list[str]:

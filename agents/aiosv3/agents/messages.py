@@ -59,9 +59,11 @@ class Messages:
         headers = event(TASK_TYPE, child_id, source, JSON, task.traceparent)
         route = Route(
             agent=self.agent.name,
-            complexity=names.AUTO,
+            complexity=task.wishes.complexity,
             tokens=0,
             max_tokens=0,
+            latency_ms=task.wishes.latency_ms,
+            priority=task.wishes.priority,
             epoch=self.epoch,
             first_sent=step.first_sent,
             hash=step.hash,

@@ -16,13 +16,22 @@ from aiosv3.agents.context import Context
 from aiosv3.agents.errors import BudgetExceeded, OutsideStep, StepError, StepTimeout
 from aiosv3.agents.steps import CallStep, Step, TimerStep, reply_token, request_hash
 from aiosv3.agents.taskloop import STEPS_LIMIT, TaskLoop
-from aiosv3.schemas.headers import Clearance, Grant, Reply
+from aiosv3.schemas.headers import AUTO, Clearance, Complexity, Grant, Reply
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome, StepFailure, Usage
 from aiosv3.streams.eventloop import Livelock
 
 DEADLINE_STEP: Final = "deadline"
 """Step id of the timer record that ends a task at its deadline."""
 _EXITS_LIMIT: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a task wants its model calls routed, unless its agent says otherwise for one of them."""
+
+    complexity: Complexity = AUTO
+    latency_ms: int | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class Task:
     traceparent: bytes
     value: Any
     request_hash: str = ""
+    wishes: Wishes = Wishes()
 
 
 class JournalEntry(NamedTuple):

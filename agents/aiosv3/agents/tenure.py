@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify
+from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify, wishes_of
 from aiosv3.agents.agent import Agent, Order
 from aiosv3.agents.journal import JournalFeed
 from aiosv3.agents.messages import Messages
@@ -180,6 +180,7 @@ class AgentTenure(Tenure):
             return None
         try:
             grant = grant_of(record, identity, self.setup.agent, self.setup.defaults)
+            wishes = wishes_of(record)
             value = self._value(record)
         except UnresolvedSchema as error:
             return self.setup.store.resolve(error.schema_id)
@@ -188,7 +189,7 @@ class AgentTenure(Tenure):
             self._reject(record, identity, error)
             return None
         self._received(record)
-        self._open(record, admitted(record, identity, grant, value))
+        self._open(record, admitted(record, identity, grant, value, wishes))
         return None
 
     async def _reach(self, record: Record, identity: Identity) -> None:
