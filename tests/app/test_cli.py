@@ -136,7 +136,12 @@ def test_ctrl_c_ends_following_in_peace(idle: Any, kafka_topics: Any) -> None:
     producer = Producer({"bootstrap.servers": idle.bootstrap, "log_level": 0})
     producer.produce(topic, b'{"n": 1}')
     producer.flush(30)
-    command = [sys.executable, "-m", "aiosv3.app", "tail", "notes", "--follow", "--json", "-p", str(idle.file)]
+    # A job in the background of a shell inherits an ignored SIGINT: set it as a terminal has it.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from aiosv3.app.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "tail", "notes", "--follow", "--json", "-p", str(idle.file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -143,6 +143,8 @@ def test_an_unreachable_registry_pauses_the_partition_and_drops_nothing(mesh: Wo
     mesh.start("agent", "agent", "plain")
     run = Run(mesh)
     run.wait(lambda: run.there("results.plain"), "the topics")
+    run.producer.produce(run.topic("tasks.plain"), GOOD, b"k", partition=1, headers=[("ce_id", b"before")])
+    run.wait(lambda: "before" in run.results("plain"), "a first result, by schemas that the project keeps from now on")
     mesh.kill("agent")
     port = _free_port()
     with mesh.project.open("a", encoding="utf-8") as file:

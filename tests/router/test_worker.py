@@ -179,7 +179,7 @@ async def test_a_passing_fault_is_tried_again_here(codec: Codec) -> None:
 
 
 async def test_retry_after_rests_the_replica_instead(codec: Codec) -> None:
-    made, endpoint = worker(codec, RateLimited("slow down", status=429, retry_after_s=3.0), retries=1)
+    made, endpoint = worker(codec, RateLimited("slow down", status=429, retry_after_s=100.0), retries=1)
     said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
     assert said.outcome is Outcome.REFUSED
     assert len(endpoint.calls) == 1

@@ -134,8 +134,10 @@ class Supervisor:
         if child.process is None:
             return
         code = exit_status(child.process.pid)
-        if code is None and identify(child.process.pid) == child.process:
-            return
+        if code is None:
+            if identify(child.process.pid) == child.process:
+                return
+            code = exit_status(child.process.pid)  # it may have ended between the two looks
         stable = self._clock() - child.started >= child.spec.restart.stable_s
         child.failures = 1 if stable else child.failures + 1
         child.process, child.exit_code = None, code
