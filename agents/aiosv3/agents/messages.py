@@ -141,7 +141,7 @@ class Messages:
             content=finish.value,
         )
         headers = event(RESULT_TYPE, task.id, provenance(record), AVRO, task.traceparent)
-        headers.append((names.GRANT, task.grant.encode()))
+        headers.append((names.GRANT, record.header(names.GRANT) or task.grant.encode()))
         value = self.schemas.encode_result(self.codec, envelope)
         key = record.key if record.key is not None else task.id.encode()
         return Outgoing(self.topics.results(self.agent.name), self.partition, key, value, headers)

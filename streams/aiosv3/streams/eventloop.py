@@ -276,6 +276,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         self._head = 0
         self._timers.clear()
+        if not waiting:
+            return
         around = self._enter()
         try:
             for task in reversed(waiting):
