@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from aiosv3.schemas.errors import AiosError
-from aiosv3.streams.eventloop import DeterministicLoop, Livelock, OutsideLoop
+from aiosv3.streams.eventloop import DeterministicLoop, Livelock, OutsideLoop, _Task
 
 
 class Clock:
@@ -515,3 +515,28 @@ def test_cost_of_a_task_and_of_a_waiting_one() -> None:
         loop.close()
     assert micros < 500
     assert size < 2500
+
+
+def test_tasks_of_many_loops_do_not_collide_in_asyncios_set_of_all_tasks() -> None:
+    """Alike within their loops, apart in the process: else a thousand waiting loops cost a million comparisons."""
+    compared = 0
+
+    class Counted(_Task[None]):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+        def __hash__(self) -> int:
+            return super().__hash__()
+
+    loops = [DeterministicLoop(lambda: 0.0) for _ in range(300)]
+    tasks = [Counted(_nothing(), 1, loop=loop, name="t", context=None) for loop in loops]
+    for loop in loops:
+        loop.run_until_idle()
+    assert all(hash(task) == 1 for task in tasks)
+    assert compared < len(tasks)
+
+
+async def _nothing() -> None:
+    """A task needs a coroutine."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context
@@ -25,8 +26,8 @@ _Coro = Coroutine[Any, Any, _T] | Generator[Any, None, _T]
 _Context = dict[str, Any]  # what asyncio tells an exception handler
 _Around = tuple[asyncio.AbstractEventLoop | None, Any, Any]  # the loop, task and generator hooks around a run
 
-_PRUNE: Final = 8  # done tasks, cancelled timers and used-up queue slots are cleaned when at least so many
-_CLOSINGS: Final = 32  # a dropped coroutine may await so often in its finally blocks, then it is left to itself
+_PRUNE: Final = 8  # tasks, cancelled timers, used-up slots: cleaned when so many, and the half, are waste
+_CLOSINGS: Final = 32  # a dropped coroutine may await this often in its finally blocks before it is left to itself
 
 # Python 3.14 knows one current task a thread, no longer one a loop; 3.11 has nothing to swap.
 _swap_current_task: Callable[[Any, Any], Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
@@ -51,6 +52,9 @@ class _Outside:
         setattr(owner, name, refuse)
 
 
+_unique: Final = itertools.count()
+
+
 class _Future(asyncio.Future[_T]):
     __slots__ = ("_serial",)
 
@@ -66,8 +70,10 @@ class _Task(asyncio.Task[_T]):
     __slots__ = ("_serial",)
 
     def __init__(self, coro: _Coro[_T], serial: int, **settings: Any) -> None:
-        self._serial = serial  # first: Task.__init__ puts the task into a set
+        # Task.__init__ puts the task into asyncio's set of all tasks, of every loop: there it needs a hash of its own.
+        self._serial = next(_unique)
         super().__init__(coro, **settings)
+        self._serial = serial
 
     def __hash__(self) -> int:
         return self._serial
@@ -218,12 +224,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         return _Future(self._count(), self)
 
     def create_task(
-        self,
-        coro: _Coro[_T],
-        *,
-        name: str | None = None,
-        context: Context | None = None,
-        **_ignored: Any,
+        self, coro: _Coro[_T], *, name: str | None = None, context: Context | None = None, **_ignored: Any
     ) -> asyncio.Task[_T]:
         """As asyncio's; ``eager_start`` is ignored. Unnamed tasks are numbered by loop, not by process.
 
