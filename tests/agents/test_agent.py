@@ -257,7 +257,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     lines = ["[mypy]", "strict = True", "namespace_packages = True", "explicit_package_bases = True"]
     settings.write_text("\n".join([*lines, "follow_imports = silent", ""]), encoding="utf-8")
     roots = [str(path) for path in ROOT.iterdir() if (path / "aiosv3").is_dir()]
-    command = [str(snippet), "--config-file", str(settings), "--cache-dir", str(ROOT / ".mypy_cache" / "snippets")]
+    # A cache of its own: test processes side by side must not lock each other out.
+    command = [str(snippet), "--config-file", str(settings), "--cache-dir", str(folder / "cache")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MYPYPATH", ":".join([*roots, str(folder)]))
         output, errors, _ = mypy.run(command)
