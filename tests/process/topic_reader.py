@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.store import SchemaStore
+
+_LEADER_S: Final = 30.0
+_NO_LEADER: Final = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+}
 
 
 @dataclass
@@ -66,9 +75,18 @@ class TopicReader:
 
 
 def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    found = consumer.get_watermark_offsets(place, timeout=10)
-    assert found is not None, place
-    return found[0], found[1]
+    """A partition that was just created may have no leader yet, or one that the client has not heard of."""
+    deadline = time.monotonic() + _LEADER_S
+    while True:
+        try:
+            found = consumer.get_watermark_offsets(place, timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                raise
+            consumer.list_topics(place.topic, timeout=10)
+            continue
+        assert found is not None, place
+        return found[0], found[1]
 
 
 def header(message: Message, name: str) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from aiosv3.app.demo import topiclog
 from aiosv3.app.demo.licences import LicenceText, Verdict
@@ -52,7 +52,7 @@ class Consumer:
         self._ends = ends
         self._batches = list(batches)
         self.positions: dict[int, int] = {}
-        self.closed = False
+        self.closed = self.refreshed = False
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.positions = {one.partition: -1001 for one in partitions}
@@ -69,6 +69,9 @@ class Consumer:
 
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int] | None:
         return None if self._ends is None else (0, self._ends.get(partition.partition, 0))
+
+    def list_topics(self, topic: str, timeout: float) -> None:
+        self.refreshed = True
 
     def close(self) -> None:
         self.closed = True
@@ -107,6 +110,19 @@ def test_errors_are_no_records() -> None:
 def test_a_broker_that_says_nothing() -> None:
     with pytest.raises(TopicMissing, match="where t ends"):
         TopicLog(Consumer(None), "t", 1).to_end()
+
+
+def test_a_partition_without_a_leader_yet_is_asked_again() -> None:
+    consumer = Consumer({0: 1}, [Message(0, 0)])
+    ask = consumer.get_watermark_offsets
+
+    def once(partition: TopicPartition, timeout: float) -> tuple[int, int] | None:
+        consumer.get_watermark_offsets = ask  # type: ignore[method-assign]
+        raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+
+    consumer.get_watermark_offsets = once  # type: ignore[method-assign]
+    assert len(TopicLog(consumer, "t", 1).to_end()) == 1
+    assert consumer.refreshed
 
 
 def test_a_topic_that_is_never_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ STUBBORN = (
 def _python(code: str, log: Path) -> ProcessId:
     process = launch([sys.executable, "-c", code], os.environ, log)
     deadline = time.monotonic() + 20
-    while "up" not in log.read_text() and time.monotonic() < deadline:
+    while "up\n" not in log.read_text() and time.monotonic() < deadline:
         pass
     return process
 

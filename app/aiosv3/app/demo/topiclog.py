@@ -73,6 +73,7 @@ class _Reading(Protocol):
     def consume(self, num_messages: int, timeout: float) -> list[Any]: ...
     def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]: ...
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int] | None: ...
+    def list_topics(self, topic: str, timeout: float) -> Any: ...
     def close(self) -> None: ...
 
 
@@ -111,7 +112,16 @@ class TopicLog:
         return found
 
     def _end(self, part: TopicPartition) -> int:
-        bounds = self._consumer.get_watermark_offsets(part, timeout=_TIMEOUT_S)
+        """Asked again for a while: a partition that was just created has no leader yet."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                bounds = self._consumer.get_watermark_offsets(part, timeout=_TIMEOUT_S)
+                break
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise TopicMissing(f"the broker does not say where {self.topic} ends: {error}") from None
+                self._consumer.list_topics(self.topic, timeout=_TIMEOUT_S)
         if bounds is None:
             raise TopicMissing(f"the broker does not say where {self.topic} ends")
         return bounds[1]
