@@ -55,12 +55,11 @@ class Run:
         self.producer.flush(10)
 
     def results(self, agent: str) -> dict[str, list[dict[str, Any]]]:
-        codec = self.reader.codec()
-        rows = [
-            (header(message, "ce_id") or "", codec.decode(message.value() or b"").datum)
-            for message in self.reader.messages(self.topic(f"results.{agent}"))
-        ]
-        return first_by_id(rows)
+        messages = self.reader.messages(self.topic(f"results.{agent}"))
+        codec = self.reader.codec()  # read after the records: their schemas are in the project's lock before them
+        return first_by_id(
+            [(header(message, "ce_id") or "", codec.decode(message.value() or b"").datum) for message in messages]
+        )
 
     def finished(self) -> int:
         return self.reader.count(self.topic("results.worker")) + self.reader.count(self.topic("results.queue"))
