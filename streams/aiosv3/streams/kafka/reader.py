@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -127,10 +128,17 @@ class RangeReader:
                 error = error_of(failure)
             if error is None:
                 return found.offset
-            if error.code() not in codes.MISSING or time.monotonic() >= by:
+            if error.code() not in codes.MISSING | codes.LEADERLESS or time.monotonic() >= by:
                 self._consumer.poll(0)  # lets the client tell why (error_cb)
                 raise self._watch.failure(error, f"asking for offsets of {topic}[{partition}]")
-            time.sleep(0.02)  # a topic just created may not have reached this broker yet
+            if error.code() in codes.LEADERLESS:
+                self._look_up(topic)
+            time.sleep(0.02)  # a topic just created may not have reached this broker yet, nor a leader been chosen
+
+    def _look_up(self, topic: str) -> None:
+        """Asks for the leaders of a topic; whoever asked for an offset gets to hear of a failure."""
+        with suppress(KafkaException):
+            self._consumer.list_topics(topic, timeout=self._timeout)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """Start and end, as the broker says them now."""
