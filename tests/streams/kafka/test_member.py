@@ -206,7 +206,9 @@ async def test_restart_reads_again_from_the_commit(
     listener = Recorder(tasks, journal)
     member = cluster.member(topic_prefix + "g", listener, protocol=protocol)
     await member.join(listener)
-    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 1_000)
+    await listener.until(
+        lambda: (len(_offsets(listener, tasks, 0)), len(_offsets(listener, journal, 0))) == (1_000, 50)
+    )
     assert await member.commit(0, Committed(400, "here"))
     listener.seen.clear()
     member.restart(0)
