@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiosv3.schemas import records
+from aiosv3.schemas.classes import class_named
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import MalformedValue, WireError
 from aiosv3.schemas.parsed import parse
@@ -27,6 +28,7 @@ from aiosv3.schemas.twins import twin
 CODEC = Codec(SchemaStore())
 INTS = {
     "attempt",
+    "calls",
     "partition",
     "source_partition",
     "model_calls",
@@ -89,7 +91,7 @@ def completion(**changes: Any) -> Completion:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_each_record_survives_the_wire(name: str) -> None:
-    cls = getattr(records, name)
+    cls = class_named(name)
 
     @given(instances(cls))
     def survives(record: Any) -> None:
@@ -102,7 +104,7 @@ def test_each_record_survives_the_wire(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_compiled_writers_and_readers_do_what_fastavro_does(name: str) -> None:
-    cls = getattr(records, name)
+    cls = class_named(name)
 
     @settings(max_examples=50)
     @given(instances(cls), st.data())
@@ -218,7 +220,7 @@ def test_changed_bytes_only_give_wire_errors(record: JournalRecord, data: st.Dat
 def only_known_errors(value: bytes) -> None:
     reads: list[Callable[[bytes], object]] = [
         CODEC.decode,
-        *(partial(CODEC.decode_as, getattr(records, name)) for name in RECORDS),
+        *(partial(CODEC.decode_as, class_named(name)) for name in RECORDS),
     ]
     for read in reads:
         with suppress(WireError, UnresolvedSchema):

@@ -70,7 +70,7 @@ def test_the_text_is_compact_and_in_the_order_of_the_specification() -> None:
     assert (
         grant.encode()
         == (
-            '{"v":1,"tenant":"müller","root":"r-1","class":"confidential","usd_micros":50000,"exp":null,"depth":2,"sig":null}'
+            '{"v":1,"tenant":"müller","root":"r-1","class":"confidential","usd_micros":50000,"exp":null,"depth":2,"sig":null,"by":null}'
         ).encode()
     )
     assert list(json.loads(Reply("t", 1, 2, "a", "b", "c").encode())) == ["v", *(f.name for f in fields(Reply))]

@@ -26,6 +26,7 @@ def test_names() -> None:
     ]
     assert Topics("").pools() == "pools"
     assert Topics("x.").agents() == "x.agents"
+    assert [topics.tools("office"), topics.tool_results("office")] == ["aios.tools.office", "aios.tool-results.office"]
     assert [topics.dead_letters(), topics.approvals(), topics.deltas()] == [
         "aios.dead-letters",
         "aios.approvals",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from aiosv3.schemas.fingerprints import Schema
     from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+    from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question, QuestionKind
     from aiosv3.schemas.records import (
         AgentCard,
         Answer,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Carry,
         CarryEntry,
         CarryHeader,
+        CarryTimer,
         Completion,
         Decision,
         DecisionOutcome,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from aiosv3.schemas.registry import Registered, RegistryAccess, RegistryClient, RegistryRefused
     from aiosv3.schemas.released import Release, load_lock, source_schema, write_lock
     from aiosv3.schemas.store import Registry, SchemaStore, UnregisteredSubject, UnresolvedSchema
+    from aiosv3.schemas.tooling import ToolRequest, ToolResult
     from aiosv3.schemas.topics import BadName, TaskHandle, Topics
 
 __all__ = [
@@ -59,11 +62,13 @@ __all__ = [
     "AgentSchemas",
     "AiosError",
     "Answer",
+    "AnswerVerdict",
     "BadName",
     "Candidate",
     "Carry",
     "CarryEntry",
     "CarryHeader",
+    "CarryTimer",
     "Clearance",
     "Codec",
     "Completion",
@@ -80,10 +85,13 @@ __all__ = [
     "Message",
     "ModelRequest",
     "Outcome",
+    "PersonAnswer",
     "PoolState",
     "PoolStatus",
     "Problem",
     "Prompt",
+    "Question",
+    "QuestionKind",
     "Registered",
     "Registry",
     "RegistryAccess",
@@ -101,6 +109,8 @@ __all__ = [
     "StepFailure",
     "TaskEnvelope",
     "TaskHandle",
+    "ToolRequest",
+    "ToolResult",
     "Topics",
     "UnknownSchema",
     "UnregisteredSubject",
@@ -154,6 +164,12 @@ _MODULES: Final = {
         "Reply",
         "Route",
     ),
+    "people": (
+        "AnswerVerdict",
+        "PersonAnswer",
+        "Question",
+        "QuestionKind",
+    ),
     "records": (
         "AgentCard",
         "Answer",
@@ -161,6 +177,7 @@ _MODULES: Final = {
         "Carry",
         "CarryEntry",
         "CarryHeader",
+        "CarryTimer",
         "Completion",
         "Decision",
         "DecisionOutcome",
@@ -196,6 +213,10 @@ _MODULES: Final = {
         "SchemaStore",
         "UnregisteredSubject",
         "UnresolvedSchema",
+    ),
+    "tooling": (
+        "ToolRequest",
+        "ToolResult",
     ),
     "topics": (
         "BadName",

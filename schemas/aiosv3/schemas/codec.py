@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import fastavro
 
-from aiosv3.schemas import records
+from aiosv3.schemas.classes import class_named
 from aiosv3.schemas.compiled import Read, Write, compile_record
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.fingerprints import Schema, fingerprint
@@ -152,7 +152,7 @@ class Codec:
         return writer
 
     def _prepare(self, cls: type) -> _Fixed:
-        if cls.__name__ not in RECORDS or getattr(records, cls.__name__) is not cls:
+        if cls.__name__ not in RECORDS or class_named(cls.__name__) is not cls:
             raise TypeError(f"{cls.__name__} is no record that travels on its own: those are {', '.join(RECORDS)}")
         schema = self.store.released_schema(f"{NAMESPACE}.{cls.__name__}")
         write, read = compile_record(schema, named_types(schema))

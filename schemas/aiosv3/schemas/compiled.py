@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from aiosv3.schemas import records
+from aiosv3.schemas.classes import class_named
 from aiosv3.schemas.fingerprints import Schema
 
 Write: TypeAlias = Callable[[Any, Callable[[bytes], None]], None]
@@ -96,7 +96,7 @@ class _Compiler:
         for number, field in enumerate(schema["fields"]):
             write += [f" v = r.{field['name']}", *_indent(self._write(field["type"], "v"))]
             read += _indent(self._read(field["type"], f"f{number}"))
-        self._scope[name] = getattr(records, name)
+        self._scope[name] = class_named(name)
         read.append(f" return {name}({', '.join(f'f{number}' for number in range(len(schema['fields'])))}), pos")
         # As dataclasses do: the source holds nothing but names from the schemas of this package.
         exec("\n".join([*write, *read]), self._scope)  # noqa: S102
@@ -134,7 +134,7 @@ class _Compiler:
             return [f"{v}, pos = read_{self.record(node)}(buf, pos, end)"]
         if kind == "enum":
             table = f"{node['name']}_MEMBERS"
-            self._scope[table] = tuple(getattr(records, node["name"]))
+            self._scope[table] = tuple(class_named(node["name"]))
             return [*_read_number(v), f"if {v} < 0: bad('an enum index is negative')", f"{v} = {table}[{v}]"]
         if kind == "array":
             item = [*self._read(node["items"], f"{v}i"), f"{v}.append({v}i)"]

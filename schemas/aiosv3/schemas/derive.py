@@ -100,22 +100,26 @@ def namespace(agent: str) -> str:
     return f"aiosv3.types.{part if not part[:1].isdigit() else '_' + part}"
 
 
-def derive(python: Any, agent: str, name: str, reserved: frozenset[str] = frozenset()) -> Derived:
+def derive(
+    python: Any, agent: str, name: str, reserved: frozenset[str] = frozenset(), *, space: str | None = None
+) -> Derived:
     """The record of ``python``: a model or dataclass is one; any other type becomes field ``value`` of record
     ``name``.
 
-    ``reserved`` names are taken by somebody else in the same schema. Raises :class:`UnsupportedType`.
+    ``reserved`` names are taken by somebody else in the same schema. ``space``: a namespace other than that of the
+    agent's types. Raises :class:`UnsupportedType`.
     """
-    shape = _Deriver(namespace(agent), reserved).shape(python, _Where(name, ""), ())
+    space = space or namespace(agent)
+    shape = _Deriver(space, reserved).shape(python, _Where(name, ""), ())
     adapter: TypeAdapter[Any] = TypeAdapter(python)
     if shape.raw is dict and isinstance(shape.schema, dict) and shape.schema["type"] == "record":
         dump, load = shape.dump or _identity, shape.load or _identity
         return Derived(shape.schema, shape.tag, False, dump, adapter, load)
     wrapped, unwrap = shape.dump, shape.load
-    schema = _record(namespace(agent), name, None, [{"name": "value", "type": shape.schema, "doc": "The value."}])
+    schema = _record(space, name, None, [{"name": "value", "type": shape.schema, "doc": "The value."}])
     return Derived(
         schema,
-        f"{namespace(agent)}.{name}",
+        f"{space}.{name}",
         shape.nullable,
         lambda value: {"value": value if wrapped is None else wrapped(value)},
         adapter,

@@ -15,18 +15,19 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from aiosv3.schemas.codec import Codec, Reader
+from aiosv3.schemas.contents import NULLABLE, branch_of, content_fields, described, opened, tagged
 from aiosv3.schemas.derive import Derived, derive, namespace, validation_words
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.fingerprints import Schema
 from aiosv3.schemas.records import Outcome, ReplyTo, StepFailure, Usage
 from aiosv3.schemas.released import inline, source_schema
+from aiosv3.schemas.state import Projection, StateChange, StateSchemas
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.schemas.twins import Twin, twin
 
 T = TypeVar("T")
 
-_NULLABLE: Final = ["null", "string"]
 _MILLIS: Final = {"type": "long", "logicalType": "timestamp-millis"}
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
@@ -70,10 +71,12 @@ class ResultEnvelope(Generic[T]):
     usage: Usage = field(default_factory=Usage)
     sealed: bytes | None = None
     content_key_id: str | None = None
+    state: StateChange | None = None
+    """Only of agents with state: what its key has from here on; None where that stays as it was."""
 
 
 class AgentSchemas:
-    """Both schemas of one agent, and values to and from them.
+    """The schemas of one agent, and values to and from them; ``state`` only of an agent that keeps some for each key.
 
     The types are pydantic models, dataclasses, or whatever a TypeAdapter takes; anything but a model or
     dataclass stands in field ``value`` of record ``<Agent>Input`` or ``<Agent>Output``. Raises
@@ -81,7 +84,9 @@ class AgentSchemas:
     (:meth:`register`) and raises :class:`MalformedValue`; decoding raises what :class:`Codec` raises.
     """
 
-    def __init__(self, agent: str, input_type: Any, output_type: Any, topics: Topics | None = None) -> None:
+    def __init__(
+        self, agent: str, input_type: Any, output_type: Any, topics: Topics | None = None, state_type: Any = None
+    ) -> None:
         topics = topics or Topics()
         self.agent = agent
         self.task_subject = topics.subject(topics.tasks(agent))
@@ -92,7 +97,12 @@ class AgentSchemas:
         self._input = derive(input_type, agent, f"{self._pascal}Input", taken)
         self._output = derive(output_type, agent, f"{self._pascal}Output", taken)
         self.task_schema = self._envelope("Task", "A task", _task_fields(self._input))
-        self.result_schema = self._envelope("Result", "The end of a task", _result_fields(self._output))
+        self.state: StateSchemas | None = None
+        ending = _result_fields(self._output)
+        if state_type is not None:
+            self.state = StateSchemas(agent, self._pascal, state_type, topics.subject(topics.state(agent)))
+            ending.append(self.state.change_field)
+        self.result_schema = self._envelope("Result", "The end of a task", ending)
         self._task_reader = Reader(self.task_schema)
         self._result_reader = Reader(self.result_schema)
 
@@ -110,24 +120,26 @@ class AgentSchemas:
         return MappingProxyType(self._output.adapter.json_schema(mode="serialization"))
 
     async def register(self, store: SchemaStore) -> None:
-        """Registers both subjects; raises what :meth:`SchemaStore.register` raises."""
+        """Registers its subjects; raises what :meth:`SchemaStore.register` raises."""
         await store.register(self.task_subject, self.task_schema)
         await store.register(self.result_subject, self.result_schema)
+        if self.state is not None:
+            await store.register(self.state.subject, self.state.schema)
 
     def encode_task(self, codec: Codec, task: TaskEnvelope[Any]) -> bytes:
         """The value of a task record."""
         datum = {
             "task_id": task.task_id,
-            "root_id": _tagged("string", task.root_id),
-            "content": _content(self._input, task.content, task.sealed, empty=self._input.nullable),
-            "content_key_id": _tagged("string", task.content_key_id),
+            "root_id": tagged("string", task.root_id),
+            "content": branch_of(self._input, task.content, task.sealed, empty=self._input.nullable),
+            "content_key_id": tagged("string", task.content_key_id),
         }
         return codec.encode_value(self.task_subject, datum)
 
     def decode_task(self, codec: Codec, value: bytes) -> TaskEnvelope[Any]:
         """The task, its content validated."""
         datum = codec.decode_by(self._task_reader, value)
-        content, sealed = _opened(self._input, datum["content"])
+        content, sealed = opened(self._input, datum["content"])
         return TaskEnvelope(datum["task_id"], content, datum["root_id"], sealed, datum["content_key_id"])
 
     def parse_json_task(self, value: bytes) -> Any:
@@ -143,7 +155,7 @@ class AgentSchemas:
         datum = {
             "task_id": result.task_id,
             "root_id": result.root_id,
-            "task_key": _tagged("string", result.task_key),
+            "task_key": tagged("string", result.task_key),
             "outcome": result.outcome.value,
             "error": None if result.error is None else ("aiosv3.StepFailure", _parts.failure.to_datum(result.error)),
             "input_offset": result.input_offset,
@@ -155,21 +167,39 @@ class AgentSchemas:
             "finished_at": result.finished_at,
             "code_version": result.code_version,
             "usage": _parts.usage.to_datum(result.usage),
-            "content": _content(self._output, result.content, result.sealed, empty=empty),
-            "content_key_id": _tagged("string", result.content_key_id),
+            "content": branch_of(self._output, result.content, result.sealed, empty=empty),
+            "content_key_id": tagged("string", result.content_key_id),
         }
+        if self.state is not None:
+            datum["state"] = self.state.change_datum(result.state)
         return codec.encode_value(self.result_subject, datum)
 
     def decode_result(self, codec: Codec, value: bytes) -> ResultEnvelope[Any]:
-        """The result, its content validated."""
+        """The result, its content validated; without its state, which :meth:`change` reads.
+
+        Whether today's code can use that state says nothing about the answer.
+        """
         datum = codec.decode_by(self._result_reader, value)
         error, reply = datum["error"], datum["reply"]
         datum["outcome"] = _OUTCOMES[datum["outcome"]]
         datum["error"] = None if error is None else _parts.failure.from_datum(error)
         datum["reply"] = None if reply is None else _parts.reply.from_datum(reply)
         datum["usage"] = _parts.usage.from_datum(datum["usage"])
-        datum["content"], sealed = _opened(self._output, datum["content"])
+        datum["content"], sealed = opened(self._output, datum["content"])
+        datum.pop("state", None)
         return ResultEnvelope(**datum, sealed=sealed)
+
+    def change(self, codec: Codec, value: bytes) -> StateChange | None:
+        """What a result says of its key's state, validated; None where that stays as it was."""
+        if self.state is None:
+            return None
+        return self.state.change_of(codec.decode_by(self._result_reader, value)["state"])
+
+    def projection(self, codec: Codec, value: bytes, offset: int) -> Projection | None:
+        """What the result at ``offset`` makes of its key's state; None where that stays as it was."""
+        if self.state is None:
+            return None
+        return self.state.projection(codec, codec.decode_by(self._result_reader, value), offset)
 
     def _envelope(self, kind: str, words: str, fields: list[dict[str, Any]]) -> Schema:
         head = {"type": "record", "name": self._pascal + kind, "namespace": namespace(self.agent)}
@@ -195,49 +225,13 @@ class _Parts:
 _parts: Final = _Parts()
 
 
-def _tagged(tag: str, value: Any) -> tuple[str, Any] | None:
-    return None if value is None else (tag, value)
-
-
-def _content(derived: Derived, value: Any, sealed: bytes | None, *, empty: bool) -> Any:
-    """The content's branch. ``empty``: None is a value of the type, not the absence of one."""
-    if sealed is not None:
-        if value is not None:
-            raise MalformedValue("an envelope holds either plain or sealed content, not both")
-        return "bytes", sealed
-    if value is None and not empty:
-        return None
-    try:
-        return derived.name, derived.to_datum(value)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise MalformedValue(f"the content is no {derived.name}: {error}") from error
-
-
-def _opened(derived: Derived, content: Any) -> tuple[Any, bytes | None]:
-    if content is None:
-        return None, None
-    return (None, content) if isinstance(content, bytes) else (derived.from_datum(content), None)
-
-
-def _field(name: str, kind: Any, doc: str, **default: Any) -> dict[str, Any]:
-    return {"name": name, "type": kind, "doc": doc, **default}
-
-
-def _content_fields(derived: Derived, words: str) -> list[dict[str, Any]]:
-    sealed = "Identifier of the key that the content is sealed with; null when the content is plain."
-    union = ["null", derived.schema, "bytes"]
-    plain = f"{words}: a record when plain, bytes when sealed, null when there is none."
-    return [
-        _field("content", union, plain, default=None),
-        _field("content_key_id", _NULLABLE, sealed, default=None),
-    ]
-
-
 def _task_fields(derived: Derived) -> list[dict[str, Any]]:
     return [
-        _field("task_id", "string", "Identifier of the task, the same as in header ce_id."),
-        _field("root_id", _NULLABLE, "Identifier of the task at the root of the tree; null at the root.", default=None),
-        *_content_fields(derived, "The input"),
+        described("task_id", "string", "Identifier of the task, the same as in header ce_id."),
+        described(
+            "root_id", NULLABLE, "Identifier of the task at the root of the tree; null at the root.", default=None
+        ),
+        *content_fields(derived, "The input"),
     ]
 
 
@@ -245,19 +239,19 @@ def _result_fields(derived: Derived) -> list[dict[str, Any]]:
     defined: set[str] = set()
     failure, reply = inline(["null", "aiosv3.StepFailure"], defined), inline(["null", "aiosv3.ReplyTo"], defined)
     return [
-        _field("task_id", "string", "Identifier of the task."),
-        _field("root_id", "string", "Identifier of the task at the root of the tree."),
-        _field("task_key", _NULLABLE, "Key of the task: its customer, conversation or order.", default=None),
-        _field("outcome", inline("aiosv3.Outcome", defined), "How the task ended."),
-        _field("error", failure, "Why it failed; null when it did not.", default=None),
-        _field("input_offset", "long", "Offset of the task in its topic."),
-        _field("epoch", "long", "Offset of the ownership marker of the worker that finished it."),
-        _field("request_hash", "string", "Hash of the task's content."),
-        _field("reply", reply, "Where the result goes; null when nobody waits.", default=None),
-        _field("journal_offset", "long", "Offset of the journal record that finished it; -1 for none.", default=-1),
-        _field("started_at", _MILLIS, "Broker time of the task record."),
-        _field("finished_at", _MILLIS, "Broker time of the journal record that finished it."),
-        _field("code_version", "string", "Version of the agent's code."),
-        _field("usage", inline("aiosv3.Usage", defined), "What its model calls consumed."),
-        *_content_fields(derived, "The output"),
+        described("task_id", "string", "Identifier of the task."),
+        described("root_id", "string", "Identifier of the task at the root of the tree."),
+        described("task_key", NULLABLE, "Key of the task: its customer, conversation or order.", default=None),
+        described("outcome", inline("aiosv3.Outcome", defined), "How the task ended."),
+        described("error", failure, "Why it failed; null when it did not.", default=None),
+        described("input_offset", "long", "Offset of the task in its topic."),
+        described("epoch", "long", "Offset of the ownership marker of the worker that finished it."),
+        described("request_hash", "string", "Hash of the task's content."),
+        described("reply", reply, "Where the result goes; null when nobody waits.", default=None),
+        described("journal_offset", "long", "Offset of the journal record that finished it; -1 for none.", default=-1),
+        described("started_at", _MILLIS, "Broker time of the task record."),
+        described("finished_at", _MILLIS, "Broker time of the journal record that finished it."),
+        described("code_version", "string", "Version of the agent's code."),
+        described("usage", inline("aiosv3.Usage", defined), "What its model calls consumed."),
+        *content_fields(derived, "The output"),
     ]

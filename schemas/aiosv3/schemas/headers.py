@@ -32,6 +32,8 @@ CE_COMPLEXITY: Final = "ce_complexity"
 CE_LATENCYMS: Final = "ce_latencyms"
 CE_PRIORITY: Final = "ce_priority"
 CE_EXPIRYTIME: Final = "ce_expirytime"
+CE_AUTHID: Final = "ce_authid"
+"""Who is behind the event (CloudEvents auth context extension)."""
 
 MESH_HEADERS: Final = (
     CE_ID,
@@ -60,6 +62,7 @@ TASK_HEADERS: Final = (
     CE_LATENCYMS,
     CE_PRIORITY,
     CE_EXPIRYTIME,
+    CE_AUTHID,
     TRACEPARENT,
 )
 """What a producer outside the mesh may set on a task (CloudEvents binary mode and plain extensions)."""
@@ -67,6 +70,8 @@ TASK_HEADERS: Final = (
 CONTENT_AVRO: Final = "application/avro"
 CONTENT_JSON: Final = "application/json"
 SPECVERSION: Final = "1.0"
+CANCEL_TYPE: Final = "aiosv3.cancel"
+"""``ce_type`` on ``prompts`` of the news that a tree was cancelled: none of its requests is routed any more."""
 OWNER_TYPE: Final = "aiosv3.owner"
 """``ce_type`` of an ownership marker (a record with a null value)."""
 
@@ -115,7 +120,7 @@ class Grant:
 
     ``usd_micros``: money for the whole tree in millionths of a US dollar, None without a limit. ``exp``: end
     of life in milliseconds since the epoch, None for no end. ``depth``: agents above this task. ``sig``: room
-    for a signature.
+    for a signature. ``by``: who started the tree, None where nobody said.
     """
 
     tenant: str
@@ -125,6 +130,7 @@ class Grant:
     exp: int | None = None
     depth: int = 0
     sig: str | None = None
+    by: str | None = None
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
@@ -138,6 +144,7 @@ class Grant:
                 "exp": self.exp,
                 "depth": self.depth,
                 "sig": self.sig,
+                "by": self.by,
             }
         ).encode()
 
@@ -153,6 +160,7 @@ class Grant:
             fields.optional_integer("exp"),
             fields.integer("depth", 0, _INT),
             fields.optional_text("sig"),
+            fields.optional_text("by"),
         )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+_CANCEL: Final = "!cancel"
 
 
 class Symbol(Enum):
@@ -120,10 +122,20 @@ class CarryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CarryTimer:
+    """A timer that a parked task waits for; ``due`` in ms."""
+
+    step: str
+    hash: str
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
 class Carry:
     """A parked task, complete.
 
-    Its record and its journal up to ``upto`` (``protocol.md``, sections 2 and 6).
+    Its record and its journal up to ``upto`` (``protocol.md``, sections 2 and 6). ``resting``: the code version under
+    which all that it waits for had been asked for; None: its code has to run after a restore.
     """
 
     task_key: bytes | None
@@ -135,6 +147,8 @@ class Carry:
     upto: int
     own_upto: int
     claim: str | None = None
+    timers: tuple[CarryTimer, ...] = ()
+    resting: str | None = None
 
 
 JournalContent: TypeAlias = str | bytes | None
@@ -161,19 +175,32 @@ class JournalRecord:
     content: JournalContent = None
     content_key_id: str | None = None
     carry: Carry | None = None
+    claim: str | None = None
+    """The claim store has the content; what stands in ``content`` is its beginning, for people to read."""
+    message: str | None = None
+    message_id: str | None = None
+    """Name of a SIGNAL, and its id for de-duplication."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation.
+
+    ``tool_calls``: what an ASSISTANT turn calls, as in :class:`Answer`; ``tool_call_id``: the call behind a TOOL turn.
+    """
 
     role: Role
     content: str
+    tool_calls: str | None = None
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked. ``output_schema`` and ``tools`` are JSON text."""
+    """What a model is asked. ``output_schema`` and ``tools`` are JSON text.
+
+    ``history``: claim of earlier messages (``schemas.history``), which stand behind the leading SYSTEM messages.
+    """
 
     messages: tuple[Message, ...]
     output_schema: str | None
@@ -181,6 +208,7 @@ class Prompt:
     temperature: float | None = None
     stop: tuple[str, ...] = ()
     tools: str | None = None
+    history: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +262,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said. ``tool_calls`` is JSON text."""
+    """What a model said. ``tool_calls``: JSON text, a list in OpenAI's form, arguments as the model wrote them."""
 
     text: str
     tool_calls: str | None = None
@@ -311,6 +339,16 @@ class AgentCard:
     budget_usd_micros: int | None
     description: str
     updated: int
+
+
+def cancel_request_id(root_id: str) -> str:
+    """The id under which the router decides that a tree is cancelled."""
+    return f"{root_id}{_CANCEL}"
+
+
+def is_cancel_request(request_id: str) -> bool:
+    """True for what :func:`cancel_request_id` makes."""
+    return request_id.endswith(_CANCEL)
 
 
 def base_request_id(request_id: str) -> str:

@@ -17,7 +17,19 @@ from aiosv3.schemas.compat import check_compatible
 from aiosv3.schemas.fingerprints import Schema, fingerprint
 
 FIRST_ID: Final = 1_094_000_001
-RECORDS: Final = ("JournalRecord", "ModelRequest", "Decision", "Completion", "PoolStatus", "AgentCard")
+RECORDS: Final = (
+    "JournalRecord",
+    "ModelRequest",
+    "Decision",
+    "Completion",
+    "PoolStatus",
+    "AgentCard",
+    "ToolRequest",
+    "ToolResult",
+    "Question",
+    "PersonAnswer",
+    "AnswerVerdict",
+)
 """The records that travel on their own; the other files are parts of them."""
 
 NAMESPACE: Final = "aiosv3"

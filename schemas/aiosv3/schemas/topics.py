@@ -43,6 +43,10 @@ class Topics:
         """The agent's own log; key: the task key."""
         return self._named("results", _agent(agent))
 
+    def state(self, agent: str) -> str:
+        """What an agent keeps for each task key, compacted; key: the task key."""
+        return self._named("state", _agent(agent))
+
     def prompts(self) -> str:
         """Model requests before routing; key: root task id."""
         return self.prefix + "prompts"
@@ -62,6 +66,14 @@ class Topics:
     def completions(self, pool: str) -> str:
         """A pool's own log: every answer with tokens, cost, latency; key: request id."""
         return self._named("completions", _part("pool", pool))
+
+    def tools(self, zone: str) -> str:
+        """Tool calls of one trust zone; key: task id."""
+        return self._named("tools", _part("zone", zone))
+
+    def tool_results(self, zone: str) -> str:
+        """The tool workers' own log; key: request id."""
+        return self._named("tool-results", _part("zone", zone))
 
     def pools(self) -> str:
         """Health, load and limits, compacted; key: pool/replica."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from aiosv3.schemas import records
+from aiosv3.schemas.classes import class_named
 from aiosv3.schemas.fingerprints import Schema
 from aiosv3.schemas.released import NAMESPACE
 
@@ -78,7 +78,7 @@ def _collect(node: Any, named: dict[str, Any]) -> None:
 
 
 def _class(schema: Schema) -> Any:
-    return getattr(records, schema["name"])
+    return class_named(schema["name"])
 
 
 def _encoder(node: Any, named: dict[str, Any]) -> Convert | None:
