@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.headers import CE_ID
-from aiosv3.streams import offsets as offsets_module
 from aiosv3.streams.commit import METADATA_LIMIT, Commit
 from aiosv3.streams.effector import Request, Unresolved
 from aiosv3.streams.errors import Rejected, Retryable
@@ -270,11 +270,10 @@ def test_rule_06_requests_that_were_held_are_not_started_after_the_end(stage: St
 # -- rule 8 -----------------------------------------------------------------------------------------------------------
 
 
-def test_rule_08_a_crowded_set_stops_admission_until_the_head_is_finished(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(offsets_module, "CROWDED", 12)
-    worker = gated(stage.worker("a")).start()
+def test_rule_08_a_crowded_set_stops_admission_until_the_head_is_finished(stage: Stage) -> None:
+    worker = gated(stage.worker("a"))
+    worker.wiring = replace(worker.wiring, set_room=16)
+    worker.start()
     for number in range(16):
         stage.request(f"r{number}")
     stage.settle()
@@ -289,11 +288,10 @@ def test_rule_08_a_crowded_set_stops_admission_until_the_head_is_finished(
     assert "late" in worker.calls
 
 
-def test_rule_08_an_overflowing_set_is_cut_and_only_costs_work_that_is_found_again(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(offsets_module, "SET_ROOM", 6)
-    worker = gated(stage.worker("a")).start()
+def test_rule_08_an_overflowing_set_is_cut_and_only_costs_work_that_is_found_again(stage: Stage) -> None:
+    worker = gated(stage.worker("a"))
+    worker.wiring = replace(worker.wiring, set_room=6)
+    worker.start()
     for number in range(12):
         stage.request(f"r{number}")
     stage.settle()

@@ -19,7 +19,13 @@ COUNTERS = {
     "commits_refused": "aiosv3_commits_refused_total",
     "contested": "aiosv3_ownership_contested_total",
 }
-GAUGES = {"partitions": "aiosv3_partitions_owned", "open": "aiosv3_records_open"}
+GAUGES = {
+    "partitions": "aiosv3_partitions_owned",
+    "open": "aiosv3_records_open",
+    "parked": "aiosv3_tasks_parked",
+    "asleep": "aiosv3_tasks_asleep",
+    "stuck": "aiosv3_tasks_stuck",
+}
 
 
 def test_the_catalogue_is_whole() -> None:

@@ -43,8 +43,9 @@ def answer_record(
     *,
     error: StepFailure | None = None,
     usage: Usage | None = None,
+    claim: str | None = None,
 ) -> JournalRecord:
-    """The journal record that answers the step of ``reply``, with its token."""
+    """The journal record that answers the step of ``reply``, with its token. ``claim``: the store has the content."""
     return JournalRecord(
         task_id=reply.task,
         task_offset=reply.offset,
@@ -56,6 +57,7 @@ def answer_record(
         token=reply.token,
         usage=usage,
         content=content,
+        claim=claim,
     )
 
 

@@ -108,7 +108,7 @@ class EffectorTenure(Tenure):
         return self._effector.learn(record)
 
     def room(self) -> bool:
-        return len(self._working) < self._limit and not self.offsets.crowded()
+        return len(self._working) < self._limit and not self.offsets.full()
 
     def halt(self) -> None:
         for call in self._calls:

@@ -8,6 +8,10 @@ AiosError
 ├── NewerCommit            a newer version wrote this group's commits: refuse to own the partition
 ├── PartitionMismatch      partition counts of one processor's topics differ
 ├── BrokerUnavailable      no broker answered in time
+├── ClaimError             a claim (``streams.claims``) cannot be turned into its content, or content into a claim
+│   ├── ClaimMissing       nothing is stored under it, or it is no claim
+│   ├── ClaimCorrupt       what is stored under it is something else
+│   └── ClaimsUnavailable  the store did not answer: try again
 ├── Retryable              raised by a handler: back off and try again
 └── Rejected               raised by a handler: dead letter, never again
 """
@@ -62,3 +66,19 @@ class Retryable(AiosError):
 
 class Rejected(AiosError):
     """What failed will never work for this record: it goes to the dead letters."""
+
+
+class ClaimError(AiosError):
+    """The claim store could not do what it was asked."""
+
+
+class ClaimMissing(ClaimError):
+    """Nothing is stored under this claim."""
+
+
+class ClaimCorrupt(ClaimError):
+    """What is stored under this claim has another hash: it was damaged or replaced."""
+
+
+class ClaimsUnavailable(ClaimError):
+    """The store cannot be reached, read or written now; or what it needs is not installed."""

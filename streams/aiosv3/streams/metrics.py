@@ -22,6 +22,9 @@ class ProcessorMetrics:
     contested: Counter
     partitions: Gauge
     open: Gauge
+    parked: Gauge
+    asleep: Gauge
+    stuck: Gauge
     work_seconds: Histogram
 
 
@@ -48,6 +51,9 @@ class MetricsCatalogue:
         self._contested = counter("ownership_contested_total", "Markers of another owner seen above an own one.")
         self._partitions = gauge("partitions_owned", "Partitions owned now.")
         self._open = gauge("records_open", "Inputs admitted and not finished.")
+        self._parked = gauge("tasks_parked", "Open tasks that a carry in the journal stands for.")
+        self._stuck = gauge("tasks_stuck", "Open tasks whose journal does not fit the code of their worker.")
+        self._asleep = gauge("tasks_asleep", "Parked tasks of which only the carry is kept in memory.")
         self._work = Histogram(
             "aiosv3_work_seconds",
             "Time from admission of an input to its acknowledged answer.",
@@ -68,5 +74,8 @@ class MetricsCatalogue:
             contested=self._contested.labels(name),
             partitions=self._partitions.labels(name),
             open=self._open.labels(name),
+            parked=self._parked.labels(name),
+            asleep=self._asleep.labels(name),
+            stuck=self._stuck.labels(name),
             work_seconds=self._work.labels(name),
         )

@@ -10,7 +10,7 @@ from aiosv3.streams.commit import METADATA_LIMIT, Commit, encode_set, fitting
 _HEAD_ROOM: Final = 80
 """Characters kept free for ``version|epoch|T|Bbase|`` (four numbers of up to 19 digits)."""
 SET_ROOM: Final = METADATA_LIMIT - _HEAD_ROOM
-CROWDED: Final = METADATA_LIMIT * 3 // 4
+"""Characters that the completed set may take."""
 
 
 class Offsets:
@@ -21,13 +21,26 @@ class Offsets:
     restore) are *pins*: an input offset and the own-log offset that must stay readable until it is stored as finished.
     """
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, room: int = SET_ROOM) -> None:
+        self._room = room
         self.base = commit.base
         self.next = commit.base
         """The next input offset to be admitted; everything below was admitted or is finished."""
-        self._done = set(commit.completed)
+        self._done: set[int] = set()
+        self._top = commit.base
+        self._runs = 0
+        """How many runs of neighbours the finished inputs above the base form: each is two numbers in the commit."""
         self._admitted: dict[int, int] = {}
         self._pins: dict[int, int] = {}
+        for offset in commit.completed:
+            self._finish(offset)
+
+    def _finish(self, offset: int) -> None:
+        done = self._done
+        if offset not in done:
+            self._runs += 1 - (offset - 1 in done) - (offset + 1 in done)
+            self._top = max(self._top, offset)
+            done.add(offset)
 
     def finished(self, offset: int) -> bool:
         """True if the input is finished: nothing of it has to be done again."""
@@ -35,9 +48,9 @@ class Offsets:
 
     def admit(self, offset: int, own_position: int) -> None:
         """The input is being worked on. Offsets that the log skipped (transaction markers) count as finished."""
-        for hole in range(self.next, offset):
+        for hole in range(max(self.next, self.base), offset):
             if hole not in self._admitted:
-                self._done.add(hole)
+                self._finish(hole)
         self.next = offset + 1
         self._admitted[offset] = own_position
         self._advance()
@@ -49,7 +62,7 @@ class Offsets:
     def complete(self, offset: int) -> None:
         """The input is finished, durably."""
         if offset >= self.base:
-            self._done.add(offset)
+            self._finish(offset)
             self._advance()
 
     def pin(self, offset: int, own_offset: int) -> None:
@@ -61,6 +74,8 @@ class Offsets:
             self._pins[offset] = min(own_offset, self._pins.get(offset, own_offset))
 
     def _advance(self) -> None:
+        if self.base in self._done:
+            self._runs -= 1  # the first run is all below the base now
         while self.base in self._done:
             self._done.discard(self.base)
             self._admitted.pop(self.base, None)
@@ -73,13 +88,23 @@ class Offsets:
         return len(self._admitted) - sum(1 for offset in self._done if offset in self._admitted)
 
     def crowded(self) -> bool:
-        """True when the completed set takes over three quarters of its room: admit no more (rule 8)."""
-        done = self._done
-        return len(done) > CROWDED // 4 and len(encode_set(self.base, sorted(done))) > CROWDED
+        """True when the completed set takes over three quarters of its room: what can be parked is (rule 8)."""
+        limit = self._room * 3 // 4
+        digits = max(1, -(-(self._top + 1 - self.base).bit_length() // 5))
+        if self._runs * 2 * digits <= limit:
+            return False  # no number is above their span: it fits without being written out
+        return len(encode_set(self.base, sorted(self._done))) > limit
+
+    def full(self) -> bool:
+        """True when no more may be admitted (rule 8). What lies below a finished input may: it makes the set shorter.
+
+        Else a set that an earlier owner left crowded would keep out the very inputs that crowd it.
+        """
+        return self.next > self._top and self.crowded()
 
     def stored(self) -> tuple[int, ...]:
         """The completed set as a commit can hold it."""
-        return fitting(self.base, sorted(self._done), SET_ROOM) if self._done else ()
+        return fitting(self.base, sorted(self._done), self._room) if self._done else ()
 
     def own_floor(self, known: int, stored: Iterable[int]) -> int:
         """T (rule 9), against the set that is stored: the lowest own-log position that a restore has to read."""

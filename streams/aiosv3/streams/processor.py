@@ -172,7 +172,12 @@ class Processor:
             if commit is None or commit == self._last.get(partition):
                 continue
             await self._commit_one(partition, tenure, commit)
-        self._wiring.metrics.open.set(sum(t.offsets.open for t in self._tenures.values()))
+        metrics, tenures = self._wiring.metrics, self._tenures.values()
+        metrics.open.set(sum(tenure.offsets.open for tenure in tenures))
+        parked = [tenure.parked() for tenure in tenures]
+        metrics.parked.set(sum(count for count, _ in parked))
+        metrics.asleep.set(sum(count for _, count in parked))
+        metrics.stuck.set(sum(len(tenure.stuck()) for tenure in tenures))
 
     async def _commit_one(self, partition: int, tenure: Tenure, commit: Commit) -> bool:
         accepted = await self._wiring.member.commit(partition, commit.encode())

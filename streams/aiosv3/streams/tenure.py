@@ -11,7 +11,7 @@ import logging
 import uuid
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -23,7 +23,7 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost
 from aiosv3.streams.log import Appended, Committed, Headers, Log, Member, Outgoing, Record
 from aiosv3.streams.metrics import ProcessorMetrics
-from aiosv3.streams.offsets import Offsets
+from aiosv3.streams.offsets import SET_ROOM, Offsets
 from aiosv3.streams.ownlog import Learned, OwnLog
 
 OWNER_TYPE: Final = "aiosv3.owner"
@@ -45,6 +45,8 @@ class Wiring:
     clock: Callable[[], int]
     metrics: ProcessorMetrics
     inbox_limit: int = 2_000
+    set_room: int = SET_ROOM
+    """Characters of a commit that the set of finished inputs may take (rule 8)."""
 
     @property
     def marker_topic(self) -> str:
@@ -106,7 +108,7 @@ class Tenure(ABC):
         self.phase = Phase.RESTORING
         self.reason = ""
         self.epoch = -1
-        self.offsets = Offsets(start)
+        self.offsets = Offsets(start, wiring.set_room)
         self.own = OwnLog(
             wiring.log,
             wiring.own_topic,
@@ -154,12 +156,31 @@ class Tenure(ABC):
         """True when inputs may be admitted at all."""
         return self.phase is Phase.RUNNING and not self.draining
 
+    def passing(self, offset: int) -> None:
+        """The input at ``offset`` is about to be admitted, or skipped because it is finished: in offset order."""
+
+    def marks(self) -> Headers:
+        """Headers that my markers have beside their own."""
+        return []
+
     def journaled(self, record: Record) -> None:
         """A record of the journal partition, in offset order."""
 
     def journal_floor(self, stored: Sequence[int]) -> int:
         """Bbase (rule 10) against the set that is stored."""
         return -1
+
+    def own_floor(self, stored: Sequence[int]) -> int:
+        """T (rule 9) against the set that is stored."""
+        return self.offsets.own_floor(self.own.known, stored)
+
+    def stuck(self) -> Mapping[str, str]:
+        """What is open and cannot go on with the code that is here, by id, and why."""
+        return {}
+
+    def parked(self) -> tuple[int, int]:
+        """How many tasks are parked, and how many of them sleep."""
+        return 0, 0
 
     def may_commit(self) -> bool:
         """False until everything that a commit would speak about has been read (rule 10)."""
@@ -185,7 +206,7 @@ class Tenure(ABC):
                 self.epoch = await self._take()
                 own = await wiring.log.bounds(wiring.own_topic, self.partition)
                 end = self.epoch + 1 if wiring.journal_topic is None else own.end
-                await self.own.restore(max(self.start.own, own.start), end)
+                await self.recover(max(self.start.own, own.start), end)
                 break
             except DataLost as error:
                 self.fail(error)
@@ -198,15 +219,25 @@ class Tenure(ABC):
             self.restored()
             self.pump()
 
+    async def recover(self, start: int, end: int) -> None:
+        """Reads the own log in ``[start, end)``, and what else has to be known before inputs are admitted."""
+        await self.own.restore(start, end)
+
     def restored(self) -> None:
         """The own log has been read up to the marker; inputs are admitted from here on."""
 
     async def _take(self) -> int:
         """Appends my marker and waits for its offset: never "to the high watermark" (rule 1)."""
+        return (await appended(self.wiring.log, self._marker())).offset
+
+    def _marker(self) -> Outgoing:
         fresh, headers = marker(self.wiring.name)
         self._markers.add(fresh.encode())
-        record = Outgoing(self.wiring.marker_topic, self.partition, None, None, headers)
-        return (await appended(self.wiring.log, record)).offset
+        return Outgoing(self.wiring.marker_topic, self.partition, None, None, [*headers, *self.marks()])
+
+    def mark_again(self) -> None:
+        """Appends another marker of mine, so that nobody has to go back to the first one. It changes nothing else."""
+        self.wiring.log.append(self._marker(), lambda _ack: None)
 
     def _learn(self, record: Record) -> Learned:
         if self.is_marker(record):
@@ -267,10 +298,11 @@ class Tenure(ABC):
         self._steer_flow()
 
     def _offer(self, record: Record) -> None:
-        if self.offsets.finished(record.offset):
-            self.offsets.skip(record.offset)
-            return
         try:
+            self.passing(record.offset)
+            if self.offsets.finished(record.offset):
+                self.offsets.skip(record.offset)
+                return
             wait = self.admit(record)
         except Exception as error:  # noqa: BLE001 -- the lane's boundary
             # The next record would take this one for a hole and call it finished: stop instead.
@@ -323,7 +355,7 @@ class Tenure(ABC):
         return Commit(
             base=self.offsets.base,
             epoch=self.epoch,
-            own=self.offsets.own_floor(self.own.known, stored),
+            own=self.own_floor(stored),
             journal=self.journal_floor(stored),
             completed=stored,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from aiosv3.streams.errors import PartitionMismatch
-from aiosv3.streams.kafka import TopicSpec, describe, ensure_topics, topic_counts
+from aiosv3.streams.kafka import TopicSpec, committed_offsets, describe, ensure_topics, topic_counts
+from aiosv3.streams.log import Committed
 
 from .conftest import Cluster
 
@@ -49,3 +51,15 @@ async def test_append_time_is_set_on_topics_of_others(cluster: Cluster) -> None:
     await ensure_topics(cluster.connection, [TopicSpec(name, 1)])
     appended = (await describe(cluster.connection, [name]))[name].config["message.timestamp.type"]
     assert appended == "LogAppendTime"
+
+
+async def test_what_a_group_has_committed_is_read_without_joining_it(cluster: Cluster) -> None:
+    topic, group = cluster.topics.create("offsets", 2), cluster.topics.prefix + "a-group"
+    assert await committed_offsets(cluster.connection, group, topic) == {}
+    consumer = Consumer({"bootstrap.servers": cluster.connection.bootstrap, "group.id": group, "log_level": 0})
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, 1, 7, "1|2|3|4|")], asynchronous=False)
+    finally:
+        consumer.close()
+    assert await committed_offsets(cluster.connection, group, topic) == {1: Committed(7, "1|2|3|4|")}
+    assert await committed_offsets(cluster.connection, group, "another") == {}

@@ -141,6 +141,24 @@ def test_compaction_keeps_the_last_of_each_key_and_leaves_holes() -> None:
         broker.append(outgoing("t"))
 
 
+def test_what_is_young_is_not_compacted_nor_does_it_replace_what_is_older() -> None:
+    clock = Clock()
+    broker = MemoryBroker(clock)
+    broker.create_topic("t", 1, TopicSettings(cleanup="compact", compaction_lag_ms=10_000))
+    for key in (b"a", b"a", b"b"):
+        broker.append(outgoing("t", key))
+    clock.now += 6
+    broker.append(outgoing("t", b"b"))
+    broker.clean()
+    assert [r.offset for r in broker.records("t")] == [0, 1, 2, 3]
+    clock.now += 6
+    broker.clean()
+    assert [r.offset for r in broker.records("t")] == [1, 2, 3]
+    clock.now += 6
+    broker.clean()
+    assert [r.offset for r in broker.records("t")] == [1, 3]
+
+
 async def test_a_range_with_holes_is_read_to_its_end() -> None:
     broker = MemoryBroker()
     broker.create_topic("t", 1, TopicSettings(cleanup="compact"))

@@ -1,6 +1,13 @@
 """The log port on Apache Kafka: confluent-kafka's synchronous clients on threads of their own."""
 
-from aiosv3.streams.kafka.admin import TopicDescription, TopicSpec, describe, ensure_topics, topic_counts
+from aiosv3.streams.kafka.admin import (
+    TopicDescription,
+    TopicSpec,
+    committed_offsets,
+    describe,
+    ensure_topics,
+    topic_counts,
+)
 from aiosv3.streams.kafka.appender import AppendSettings
 from aiosv3.streams.kafka.connection import AuthenticationFailed, Connection, KafkaRefused
 from aiosv3.streams.kafka.log import KafkaLog, LogSettings
@@ -20,6 +27,7 @@ __all__ = [
     "TopicDescription",
     "TopicSpec",
     "choose_group_protocol",
+    "committed_offsets",
     "describe",
     "ensure_topics",
     "topic_counts",

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, but not "as"
     AdminClient,
     AlterConfigOpType,
@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, b
 from aiosv3.streams.errors import PartitionMismatch
 from aiosv3.streams.kafka import codes
 from aiosv3.streams.kafka.connection import ClientWatch, Connection, error_of
+from aiosv3.streams.log import Committed
 
 _T = TypeVar("_T")
 _TIMEOUT: Final = 10.0
@@ -116,6 +117,17 @@ class _Admin:
             for resource, future in altered.items():
                 await self.result(future, f"setting {_TIME} of {resource.name}")
 
+    async def committed(self, group: str, topic: str) -> dict[int, Committed]:
+        """What a group has committed for the partitions of a topic; none for a group that there is not."""
+        whole = ConsumerGroupTopicPartitions(group)
+        asked = self._client.list_consumer_group_offsets([whole], request_timeout=_TIMEOUT)
+        found = await self.result(asked[group], f"reading the offsets of group {group}", codes.NO_SUCH_GROUP)
+        return {
+            place.partition: Committed(place.offset, place.metadata or "")
+            for place in (found.topic_partitions if found is not None else ())
+            if place.topic == topic and place.offset >= 0
+        }
+
     async def result(self, future: Future[_T], doing: str, *allowed: int) -> _T | None:
         """What ``future`` gives; None where it fails with an ``allowed`` code."""
         try:
@@ -176,6 +188,11 @@ async def _until_there(admin: _Admin, names: Iterable[str]) -> dict[str, tuple[i
 async def topic_counts(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """Partition counts of those topics that exist."""
     return {name: count for name, (count, _) in (await _Admin(connection).counts(names)).items()}
+
+
+async def committed_offsets(connection: Connection, group: str, topic: str) -> dict[int, Committed]:
+    """What a group has committed, by partition; asked of the broker without joining the group."""
+    return await _Admin(connection).committed(group, topic)
 
 
 async def describe(connection: Connection, names: Iterable[str]) -> dict[str, TopicDescription]:

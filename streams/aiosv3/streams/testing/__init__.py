@@ -2,6 +2,7 @@
 
 from aiosv3.streams.testing.broker import MemoryBroker, TopicSettings, UnknownTopic
 from aiosv3.streams.testing.chaos import Faults, Noise, SimulatedNetwork
+from aiosv3.streams.testing.claims import MemoryClaims
 from aiosv3.streams.testing.group import Group
 from aiosv3.streams.testing.log import MemoryLog
 from aiosv3.streams.testing.member import MemoryMember
@@ -14,6 +15,7 @@ __all__ = [
     "Group",
     "Host",
     "MemoryBroker",
+    "MemoryClaims",
     "MemoryLog",
     "MemoryMember",
     "Network",

@@ -24,11 +24,15 @@ class UnknownTopic(AiosError):
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
-    """``retention_ms`` None: records do not expire (journals). Times are broker times (``LogAppendTime``)."""
+    """``retention_ms`` None: records do not expire (journals). Times are broker times (``LogAppendTime``).
+
+    ``compaction_lag_ms``: records younger than this are not compacted (Kafka: ``min.compaction.lag.ms``).
+    """
 
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int | None = None
     max_message_bytes: int = _MAX_MESSAGE
+    compaction_lag_ms: int = 0
 
 
 class MemoryBroker:
@@ -118,7 +122,7 @@ class MemoryBroker:
         for topic, settings in self._settings.items():
             for log in self._topics[topic]:
                 if settings.cleanup == "compact":
-                    log.compact()
+                    log.compact(int(self.clock() * 1000) - settings.compaction_lag_ms)
                 elif settings.retention_ms is not None:
                     log.expire(int(self.clock() * 1000) - settings.retention_ms)
 

@@ -74,11 +74,15 @@ class Partition:
         young = next((record.offset for record in self._records if record.timestamp >= before), self.end)
         self.truncate(young)
 
-    def compact(self) -> None:
+    def compact(self, before: int) -> None:
         """Keeps the last record of each key, so always the newest record (Kafka: the active segment).
 
-        Tombstones stay too, as within ``delete.retention.ms``. The start of the log does not move.
+        Records from the first one on whose time is above ``before`` (ms) are not looked at, and stay. So do
+        tombstones, as within ``delete.retention.ms``. The start of the log does not move.
         """
-        newest = {record.key: record.offset for record in self._records}
-        self._records = [record for record in self._records if newest[record.key] == record.offset]
+        young = next((record.offset for record in self._records if record.timestamp > before), self.end)
+        newest = {record.key: record.offset for record in self._records if record.offset < young}
+        self._records = [
+            record for record in self._records if record.offset >= young or newest[record.key] == record.offset
+        ]
         self._offsets = [record.offset for record in self._records]

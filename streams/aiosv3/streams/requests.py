@@ -1,0 +1,37 @@
+"""Requests as routers, model workers and tool workers read them: by their headers, before anything is decoded."""
+
+from __future__ import annotations
+
+from aiosv3.schemas import headers as names
+from aiosv3.schemas.errors import MalformedHeader
+from aiosv3.schemas.headers import Grant, Reply, Route
+from aiosv3.streams.effector import Request
+from aiosv3.streams.log import Record
+
+
+class Ask:
+    """The headers of a request, decoded once."""
+
+    __slots__ = ("grant", "reply", "route", "traceparent")
+
+    def __init__(self, record: Record) -> None:
+        raw_grant, raw_route, raw_reply = (record.header(n) for n in (names.GRANT, names.ROUTE, names.REPLY))
+        if raw_grant is None or raw_route is None:
+            raise MalformedHeader(f"a request needs the headers {names.GRANT} and {names.ROUTE}")
+        self.grant = Grant.decode(raw_grant)
+        self.route = Route.decode(raw_route)
+        self.reply = Reply.decode(raw_reply) if raw_reply is not None else None
+        self.traceparent = record.header(names.TRACEPARENT) or b""
+
+
+def read_request(record: Record) -> Request:
+    """A request by its headers; its body is the :class:`Ask`. Raises WireError for poison."""
+    raw_id = record.header(names.CE_ID)
+    if raw_id is None:
+        raise MalformedHeader(f"a request needs the header {names.CE_ID}")
+    try:
+        request_id = raw_id.decode()
+    except UnicodeDecodeError:
+        raise MalformedHeader(f"header {names.CE_ID} is not UTF-8: {raw_id[:40]!r}") from None
+    ask = Ask(record)
+    return Request(request_id, ask.route.first_sent or record.timestamp, record, ask)
