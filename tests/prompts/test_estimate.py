@@ -67,3 +67,10 @@ def test_hard_words_and_length_make_a_prompt_complex(text: str, expected: float)
 def test_only_the_beginning_is_looked_at() -> None:
     """The estimate runs on the event loop: a book in a prompt must not hold it up."""
     assert estimate_complexity(prompt("x" * LIMIT + " prove prove prove")) == 0.5
+
+
+def test_tools_and_their_calls_are_read_by_the_model_too() -> None:
+    plain = Prompt((Message(Role.ASSISTANT, "x"),), None, 100)
+    called = Prompt((Message(Role.ASSISTANT, "x", tool_calls="y" * 360),), None, 100)
+    offered = Prompt((Message(Role.ASSISTANT, "x"),), None, 100, tools="z" * 360)
+    assert estimate_tokens(called) == estimate_tokens(offered) == estimate_tokens(plain) + 100

@@ -137,3 +137,57 @@ def test_prefix_groups_stay_together(router: Router) -> None:
     onward = router.forward(request, router.work(request, epoch=5))
     assert onward is not None
     assert onward.key == b"conversation-9"
+
+
+# -- a tree that was cancelled ----------------------------------------------------------------------------------------
+
+
+def news() -> Record:
+    headers = [("ce_id", b"root-1!cancel"), ("ce_type", b"aiosv3.cancel"), (GRANT, GRANT_.encode())]
+    return Record("aios.prompts", 3, 41, NOW, b"root-1", b"opaque bytes", [*headers, (ROUTE, ROUTE_.encode())])
+
+
+def test_rule_25_requests_of_a_cancelled_root_are_refused_with_a_typed_error(router: Router, codec: Codec) -> None:
+    told = read(router, news())
+    answer = router.work(told, epoch=5)
+    decision = decision_of(codec, answer)
+    assert (decision.request_id, decision.outcome, decision.error) == (
+        "root-1!cancel",
+        DecisionOutcome.REFUSED,
+        None,
+    )
+    assert router.forward(told, answer) is None
+
+    request = read(router, record())
+    answer = router.work(request, epoch=5)
+    error = decision_of(codec, answer).error
+    assert error is not None
+    assert (error.type, error.retryable) == ("TreeCancelled", False)
+    back = router.forward(request, answer)
+    assert back is not None
+    assert codec.decode_as(JournalRecord, back.value or b"").outcome is Outcome.FAILED
+
+
+def test_a_router_learns_of_cancelled_roots_from_its_own_log(router: Router, codec: Codec) -> None:
+    answer = router.work(read(router, news()), epoch=5)
+    other = Router(Topics(), codec, [PUBLIC, PRIVATE], PoolTable(), lambda: NOW)
+    other.learn(Record("aios.decisions", 3, 9, NOW, answer.key, answer.value, answer.headers))
+    assert decision_of(codec, other.work(read(other, record()), epoch=6)).outcome is DecisionOutcome.REFUSED
+
+
+def test_other_roots_and_duplicates_of_what_was_decided_are_not_touched(router: Router, codec: Codec) -> None:
+    request = read(router, record())
+    first = router.work(request, epoch=5)
+    router.work(read(router, news()), epoch=5)
+    elsewhere = read(router, record(grant=replace(GRANT_, root="root-2")))
+    assert decision_of(codec, router.work(elsewhere, epoch=5)).outcome is DecisionOutcome.ROUTED
+    onward = router.forward(request, first)
+    assert onward is not None
+    assert onward.topic.startswith("aios.prompts.")
+
+
+def test_the_memory_of_cancelled_roots_is_bounded(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiosv3.router.router._CANCELS_KEPT", 2)
+    for root in "abc":
+        router.learn(Record("d", 0, 1, NOW, None, b"", [("ce_id", f"{root}!cancel".encode()), ("ce_source", b"x/0/1")]))
+    assert list(router._cancelled) == ["b!cancel", "c!cancel"]

@@ -18,16 +18,20 @@ from aiosv3.router.endpoints.errors import (
     Spent,
     StreamCut,
 )
+from aiosv3.router.history import HistoryReader
 from aiosv3.router.pools import Pool, Price
 from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, MalformedValue
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
+from aiosv3.schemas.history import Block
 from aiosv3.schemas.records import Completion, JournalRecord, Message, ModelRequest, Outcome, Prompt, Role
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.effector import Request, Unresolved
+from aiosv3.streams.errors import ClaimsUnavailable
 from aiosv3.streams.log import Outgoing, Record
+from aiosv3.streams.testing import MemoryClaims
 
 NOW = 1_750_000_000_000
 POOL = Pool("cloud", "openai", "m", Clearance.INTERNAL, Price(1_000_000, 2_000_000))
@@ -61,10 +65,12 @@ def codec() -> Codec:
     return Codec(SchemaStore())
 
 
-def worker(codec: Codec, *script: Completed | EndpointError, retries: int = 0) -> tuple[ModelWorker, Scripted]:
+def worker(
+    codec: Codec, *script: Completed | EndpointError, retries: int = 0, history: HistoryReader | None = None
+) -> tuple[ModelWorker, Scripted]:
     endpoint = Scripted(list(script))
     policy = WorkerPolicy(retries=retries, backoff=0.0, breaker=BreakerPolicy(failures=2))
-    return ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy), endpoint
+    return ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy, history), endpoint
 
 
 def request(
@@ -247,3 +253,45 @@ def test_the_median_is_of_the_last_calls(codec: Codec) -> None:
         made.load.took(took)
     assert made.load.median() == 5
     assert replace(made.policy, retries=2).retries == 2
+
+
+# -- earlier messages -------------------------------------------------------------------------------------------------
+
+
+async def test_the_endpoint_gets_the_whole_conversation(codec: Codec) -> None:
+    claims = MemoryClaims()
+    head = await claims.put(Block(None, (Message(Role.USER, "before"), Message(Role.ASSISTANT, "yes"))).encode())
+    made, endpoint = worker(codec, ANSWERED, history=HistoryReader(claims))
+    answer = await done(made.work(request(codec, made, content=replace(PROMPT, history=head)), epoch=4))
+    assert completion(codec, answer).outcome is Outcome.OK
+    assert [message.content for message in endpoint.calls[0].prompt.messages] == ["before", "yes", "hello"]
+
+
+async def test_a_conversation_without_its_beginning_is_not_asked_about(codec: Codec) -> None:
+    """Half a conversation would get an answer to something else, and it would be paid."""
+    for history in (None, HistoryReader(MemoryClaims())):
+        made, endpoint = worker(codec, ANSWERED, history=history)
+        asked = request(codec, made, content=replace(PROMPT, history="sha256:" + "0" * 64))
+        said = completion(codec, await done(made.work(asked, epoch=4)))
+        assert endpoint.calls == []
+        assert said.error is not None
+        assert (said.outcome, said.error.type, said.error.retryable) == (Outcome.FAILED, "ModelUnavailable", True)
+        assert made.load.in_flight == 0
+
+
+async def test_where_the_claim_store_is_away_another_worker_is_asked(codec: Codec) -> None:
+    class Away(MemoryClaims):
+        async def get(self, claim: str) -> bytes:
+            raise ClaimsUnavailable("away")
+
+    made, endpoint = worker(codec, ANSWERED, history=HistoryReader(Away()))
+    asked = request(codec, made, content=replace(PROMPT, history="sha256:" + "0" * 64))
+    answer = await done(made.work(asked, epoch=4))
+    assert completion(codec, answer).outcome is Outcome.REFUSED
+    assert endpoint.calls == []
+    onward = made.forward(asked, answer)
+    assert onward is not None
+    assert onward.topic == Topics().prompts()
+    sent = codec.decode_as(ModelRequest, onward.value or b"").content
+    assert isinstance(sent, Prompt)
+    assert sent.history is not None, "it travels on by reference"

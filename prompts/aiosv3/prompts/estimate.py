@@ -20,7 +20,8 @@ _HARD: Final = re.compile(
 
 def estimate_tokens(prompt: Prompt) -> int:
     """Input tokens, from characters: within a third for European languages and code, low for CJK text."""
-    characters = sum(len(message.content) for message in prompt.messages) + len(prompt.output_schema or "")
+    characters = sum(len(message.content) + len(message.tool_calls or "") for message in prompt.messages)
+    characters += len(prompt.output_schema or "") + len(prompt.tools or "")
     return int(characters / _CHARACTERS_A_TOKEN) + _MESSAGE_TOKENS * len(prompt.messages)
 
 

@@ -10,43 +10,25 @@ from aiosv3.router.pools import Pool, PoolTable
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, MalformedHeader
-from aiosv3.schemas.headers import Grant, Reply, Route
-from aiosv3.schemas.records import Candidate, Decision, DecisionOutcome, Outcome, StepFailure
+from aiosv3.schemas.records import (
+    Candidate,
+    Decision,
+    DecisionOutcome,
+    Outcome,
+    StepFailure,
+    cancel_request_id,
+    is_cancel_request,
+)
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import AVRO, answer_record, event, journal_outgoing, reply_to
 from aiosv3.streams.effector import Request, Unresolved
 from aiosv3.streams.log import Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
+from aiosv3.streams.requests import Ask, read_request
 
 DECISION_TYPE: Final = b"aiosv3.decision"
-
-
-class Ask:
-    """The headers of a model request, decoded once."""
-
-    __slots__ = ("grant", "reply", "route", "traceparent")
-
-    def __init__(self, record: Record) -> None:
-        raw_grant, raw_route, raw_reply = (record.header(n) for n in (names.GRANT, names.ROUTE, names.REPLY))
-        if raw_grant is None or raw_route is None:
-            raise MalformedHeader(f"a request needs the headers {names.GRANT} and {names.ROUTE}")
-        self.grant = Grant.decode(raw_grant)
-        self.route = Route.decode(raw_route)
-        self.reply = Reply.decode(raw_reply) if raw_reply is not None else None
-        self.traceparent = record.header(names.TRACEPARENT) or b""
-
-
-def read_request(record: Record) -> Request:
-    """A model request by its headers; raises WireError for poison. Shared by router and model workers."""
-    raw_id = record.header(names.CE_ID)
-    if raw_id is None:
-        raise MalformedHeader(f"a request needs the header {names.CE_ID}")
-    try:
-        request_id = raw_id.decode()
-    except UnicodeDecodeError:
-        raise MalformedHeader(f"header {names.CE_ID} is not UTF-8: {raw_id[:40]!r}") from None
-    ask = Ask(record)
-    return Request(request_id, ask.route.first_sent or record.timestamp, record, ask)
+_CANCEL_TYPE: Final = names.CANCEL_TYPE.encode()
+_CANCELS_KEPT: Final = 100_000
 
 
 class Router:
@@ -60,16 +42,33 @@ class Router:
         self._pools = tuple(pools)
         self._table = table
         self._clock = clock
+        self._cancelled: dict[str, None] = {}
+        """Decisions that a tree is cancelled, by id, oldest first: a cache of the own log, as its memory is."""
 
     def read(self, record: Record) -> Request | Unresolved:
         return read_request(record)
 
     def learn(self, record: Record) -> Learned:
-        return learn_from_headers(record)
+        learned = learn_from_headers(record)
+        if learned.id is not None and is_cancel_request(learned.id):
+            self._note_cancelled(learned.id)
+        return learned
+
+    def _note_cancelled(self, cancel_id: str) -> None:
+        self._cancelled[cancel_id] = None
+        if len(self._cancelled) > _CANCELS_KEPT:
+            del self._cancelled[next(iter(self._cancelled))]
 
     def work(self, request: Request, epoch: int) -> Outgoing:
         """Decides. The decision is on the own log before anything moves."""
         ask: Ask = request.body
+        if request.record.header(names.CE_TYPE) == _CANCEL_TYPE:
+            self._note_cancelled(request.id)  # its decision goes to the log ahead of those made after it
+            return self._decision(request, epoch, Choice(None, "its tree was cancelled", ()))
+        if cancel_request_id(ask.grant.root) in self._cancelled:
+            words = f"the tree of {ask.grant.root} was cancelled: its requests are not routed any more"
+            failure = StepFailure("TreeCancelled", words, retryable=False)
+            return self._decision(request, epoch, Choice(None, words, (), error=failure))
         now = self._clock()
         if ask.grant.exp is not None and ask.grant.exp <= now:
             failure = StepFailure(

@@ -13,8 +13,8 @@ from typing import Final
 from aiosv3.router.breaker import Breaker, BreakerPolicy
 from aiosv3.router.endpoints.endpoint import Call, Completed, Endpoint
 from aiosv3.router.endpoints.errors import EndpointError
+from aiosv3.router.history import HistoryReader, HistoryUnavailable
 from aiosv3.router.pools import Pool
-from aiosv3.router.router import Ask, read_request
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, MalformedValue
@@ -35,6 +35,7 @@ from aiosv3.streams.answers import AVRO, answer_record, event, journal_outgoing,
 from aiosv3.streams.effector import Request, Unresolved
 from aiosv3.streams.log import Headers, Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
+from aiosv3.streams.requests import Ask, read_request
 
 COMPLETION_TYPE: Final = b"aiosv3.completion"
 _LOG: Final = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class ModelWorker:
         codec: Codec,
         clock: Callable[[], int],
         policy: WorkerPolicy | None = None,
+        history: HistoryReader | None = None,
     ) -> None:
         self.pool = pool
         self.policy = policy or WorkerPolicy()
@@ -90,6 +92,7 @@ class ModelWorker:
         self._store = store
         self._codec = codec
         self._clock = clock
+        self._history = history or HistoryReader(None)
 
     def read(self, record: Record) -> Request | Unresolved:
         request = read_request(record)
@@ -129,9 +132,20 @@ class ModelWorker:
         await self._pause(ask)
         self.load.in_flight += 1
         try:
-            return await self._attempts(request, epoch)
+            return await self._attempts(await self._recalled(request), epoch)
+        except HistoryUnavailable as error:
+            # Nothing was sent: the asker may try again. Where the store is away, others may have it.
+            failure = StepFailure("ModelUnavailable", f"{self.pool.name}: {error}", retryable=True)
+            return self._completion(request, epoch, Outcome.REFUSED if error.later else Outcome.FAILED, error=failure)
         finally:
             self.load.in_flight -= 1
+
+    async def _recalled(self, request: Request) -> Request:
+        """The request with the earlier messages of its conversation in it."""
+        ask, body = request.body
+        if body.content.history is None:
+            return request
+        return request._replace(body=(ask, replace(body, content=await self._history.whole(body.content))))
 
     async def _pause(self, ask: Ask) -> None:
         """A request that was here before waits, longer each time: every other eligible pool has failed too."""

@@ -195,13 +195,32 @@ async def test_tool_calls_and_their_results(misbehaving: Any, claude: AnthropicM
     assert [each["function"]["arguments"] for each in calls] == ['{"city": "Paris"}', "{}"]
     messages = (
         Message(Role.USER, "Weather?"),
-        Message(Role.ASSISTANT, json.dumps({"text": "I look.", "tool_calls": calls})),
-        Message(Role.TOOL, '{"tool_call_id": "t1", "content": "7 degrees"}'),
+        Message(Role.ASSISTANT, "I look.", tool_calls=done.tool_calls),
+        Message(Role.TOOL, "7 degrees", tool_call_id="t1"),
+        Message(Role.TOOL, "no such city", tool_call_id="t2"),
+        Message(Role.USER, "And?"),
     )
     await claude.complete(call(tools=tools, messages=messages))
-    _, said, result = misbehaving.requests[1].json()["messages"]
+    _, said, result, _ = misbehaving.requests[1].json()["messages"]
     assert said["content"][1] == {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Paris"}}
-    assert result["content"] == [{"type": "tool_result", "tool_use_id": "t1", "content": "7 degrees"}]
+    assert said["content"][2]["input"] == {}
+    assert result["role"] == "user"
+    assert result["content"] == [
+        {"type": "tool_result", "tool_use_id": "t1", "content": "7 degrees"},
+        {"type": "tool_result", "tool_use_id": "t2", "content": "no such city"},
+    ]
+
+
+async def test_malformed_arguments_are_passed_on_and_sent_back_as_an_object(
+    misbehaving: Any, claude: AnthropicMessages, call: Calls
+) -> None:
+    use = _start(1, type="tool_use", id="t1", name="weather", input={})
+    misbehaving.stream(_BEGIN, use, _delta(1, type="input_json_delta", partial_json='{"ci'), _stop("tool_use"), _END)
+    done = await claude.complete(call(tools="[]"))
+    assert json.loads(done.tool_calls or "")[0]["function"]["arguments"] == '{"ci'
+    await claude.complete(call(tools="[]", messages=(Message(Role.ASSISTANT, "", tool_calls=done.tool_calls),)))
+    said = misbehaving.requests[1].json()["messages"][0]
+    assert said["content"] == [{"type": "tool_use", "id": "t1", "name": "weather", "input": {"arguments": '{"ci'}}]
 
 
 @pytest.mark.parametrize(("reason", "finish"), [("max_tokens", "length"), ("pause_turn", "pause_turn")])

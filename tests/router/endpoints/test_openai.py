@@ -214,10 +214,44 @@ async def test_tool_calls_come_in_pieces(misbehaving: Any, chat: OpenAIChat, cal
     assert misbehaving.requests[0].json()["tools"] == json.loads(tools)
 
 
-async def test_tool_arguments_that_are_not_json(misbehaving: Any, chat: OpenAIChat, call: Calls) -> None:
+async def test_tool_arguments_that_are_not_json_are_for_the_asker(
+    misbehaving: Any, chat: OpenAIChat, call: Calls
+) -> None:
     piece = {"index": 0, "id": "a", "function": {"name": "weather", "arguments": '{"city'}}
     misbehaving.stream(_delta("tool_calls", tool_calls=[piece]), _DONE)
-    assert type(await _failure(chat, call(tools="[]"))) is errors.SchemaViolated
+    done = await chat.complete(call(tools="[]"))
+    assert json.loads(done.tool_calls or "")[0]["function"]["arguments"] == '{"city'
+
+
+async def test_tool_arguments_that_were_cut_are_another_pools_chance(
+    misbehaving: Any, chat: OpenAIChat, call: Calls
+) -> None:
+    piece = {"index": 0, "id": "a", "function": {"name": "weather", "arguments": '{"city'}}
+    misbehaving.stream(_delta("length", tool_calls=[piece]), _DONE)
+    error = await _failure(chat, call(tools="[]"))
+    assert type(error) is errors.SchemaViolated
+    assert (error.retry, error.reroute) == (False, True)
+
+
+@pytest.mark.parametrize("index", [{}, {"index": 0}])
+async def test_parallel_calls_of_servers_that_do_not_count(
+    misbehaving: Any, chat: OpenAIChat, call: Calls, index: dict[str, int]
+) -> None:
+    pieces = [{"id": name, "function": {"name": name, "arguments": "{}"}} | index for name in ("a", "b", "c")]
+    misbehaving.stream(*(_delta("tool_calls", tool_calls=[piece]) for piece in pieces), _DONE)
+    calls = json.loads((await chat.complete(call(tools="[]"))).tool_calls or "")
+    assert [(each["id"], each["function"]["arguments"]) for each in calls] == [("a", "{}"), ("b", "{}"), ("c", "{}")]
+
+
+async def test_pieces_without_a_count_go_on_with_the_last_call(misbehaving: Any, chat: OpenAIChat, call: Calls) -> None:
+    pieces = [
+        {"id": "a", "function": {"name": "weather", "arguments": "{}"}},
+        {"id": "b", "function": {"name": "weather", "arguments": '{"x":'}},
+        {"function": {"arguments": "1}"}},
+    ]
+    misbehaving.stream(*(_delta("tool_calls", tool_calls=[piece]) for piece in pieces), _DONE)
+    calls = json.loads((await chat.complete(call(tools="[]"))).tool_calls or "")
+    assert [each["function"]["arguments"] for each in calls] == ["{}", '{"x":1}']
 
 
 @pytest.mark.parametrize("events", [(_delta(refusal="I will not."), _delta("stop")), (_delta("content_filter"),)])
@@ -271,12 +305,13 @@ async def test_halves_of_a_character(
 
 async def test_a_conversation_with_tools(misbehaving: Any, chat: OpenAIChat, call: Calls) -> None:
     calls = [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+    looks_like_it = json.dumps({"text": "", "tool_calls": json.dumps(calls)})
     messages = (
         Message(Role.USER, "Weather?"),
-        Message(Role.ASSISTANT, json.dumps({"text": "", "tool_calls": json.dumps(calls)})),
-        Message(Role.TOOL, json.dumps({"tool_call_id": "a", "content": {"degrees": 7}})),
+        Message(Role.ASSISTANT, "", tool_calls=json.dumps(calls)),
+        Message(Role.TOOL, '{"degrees": 7}', tool_call_id="a"),
         Message(Role.TOOL, "no id"),
-        Message(Role.ASSISTANT, '{"text": "only looks like it", "tool_calls": null}'),
+        Message(Role.ASSISTANT, looks_like_it),
     )
     misbehaving.stream(*_PARIS)
     await chat.complete(call(messages=messages, tools="[]"))
@@ -284,10 +319,21 @@ async def test_a_conversation_with_tools(misbehaving: Any, chat: OpenAIChat, cal
     assert said == {"role": "assistant", "content": "", "tool_calls": calls}
     assert result == {"role": "tool", "content": '{"degrees": 7}', "tool_call_id": "a"}
     assert plain == {"role": "user", "content": "Result of a tool:\nno id"}
-    assert last["content"] == '{"text": "only looks like it", "tool_calls": null}'
+    assert last == {"role": "assistant", "content": looks_like_it}
 
 
-@pytest.mark.parametrize("fields", [{"tools": "{"}, {"tools": "[3]"}, {"output_schema": "[]"}])
+_BAD_CALLS = [(Message(Role.ASSISTANT, "", tool_calls=calls),) for calls in ("{", "{}", "[3]", '[{"id": "a"}]')]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": "{"},
+        {"tools": "[3]"},
+        {"output_schema": "[]"},
+        *({"messages": messages, "tools": "[]"} for messages in _BAD_CALLS),
+    ],
+)
 async def test_a_prompt_that_cannot_be_sent(misbehaving: Any, chat: OpenAIChat, call: Calls, fields: Any) -> None:
     assert type(await _failure(chat, call(**fields))) is errors.BadRequest
     assert not misbehaving.requests

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from itertools import groupby
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -183,7 +184,7 @@ def _body(call: Call) -> dict[str, Any]:
     prompt = call.prompt
     said = turns(prompt)
     system = "\n\n".join(turn.text for turn in said if turn.role is Role.SYSTEM)
-    others = [_message(turn) for turn in said if turn.role is not Role.SYSTEM]
+    others = _messages([turn for turn in said if turn.role is not Role.SYSTEM])
     if not others:
         # The API wants at least one message of the user.
         system, others = "", [{"role": "user", "content": system}]
@@ -203,10 +204,22 @@ def _body(call: Call) -> dict[str, Any]:
     return body
 
 
+def _messages(said: list[Turn]) -> list[dict[str, Any]]:
+    """The results of parallel calls are one message: the API wants them all right behind the calls."""
+    messages: list[dict[str, Any]] = []
+    for is_result, group in groupby(said, lambda turn: turn.role is Role.TOOL):
+        if is_result:
+            messages.append({"role": "user", "content": [_result(turn) for turn in group]})
+        else:
+            messages += [_message(turn) for turn in group]
+    return messages
+
+
+def _result(turn: Turn) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": turn.answers, "content": turn.text}
+
+
 def _message(turn: Turn) -> dict[str, Any]:
-    if turn.role is Role.TOOL:
-        result = {"type": "tool_result", "tool_use_id": turn.answers, "content": turn.text}
-        return {"role": "user", "content": [result]}
     if turn.calls:
         text = [{"type": "text", "text": turn.text}] if turn.text else []
         return {"role": "assistant", "content": [*text, *(_tool_use(call) for call in turn.calls)]}
@@ -215,11 +228,7 @@ def _message(turn: Turn) -> dict[str, Any]:
 
 def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
     function = call["function"]
-    arguments = function.get("arguments") or "{}"
-    try:
-        given = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except (ValueError, RecursionError):
-        given = {"arguments": arguments}
+    given = json.loads(function["arguments"])
     return {"type": "tool_use", "id": call["id"], "name": function["name"], "input": given}
 
 

@@ -1,8 +1,6 @@
-"""Messages, as a ``Prompt`` carries them, with tool calls and tool results told apart from plain words.
+"""The messages of a ``Prompt`` as a provider gets them: tool calls and their results told apart from plain words.
 
-``Message`` has a role and a text only. In a prompt with ``tools`` an ASSISTANT message may be JSON
-``{"text": …, "tool_calls": …}`` (as answers are journaled; ``tool_calls`` a list or its JSON text) and a TOOL message
-JSON ``{"tool_call_id": …, "content": …}``. Anything else is plain text, also text that merely looks like JSON.
+Where a prompt offers no tools, or a result names no call, they are put into words: some APIs refuse them otherwise.
 """
 
 from __future__ import annotations
@@ -14,8 +12,7 @@ from typing import Any, Final
 from aiosv3.router.endpoints.errors import BadRequest
 from aiosv3.schemas.records import Message, Prompt, Role
 
-_ANSWER_KEYS: Final = {"text", "tool_calls"}
-_RESULT_KEYS: Final = {"tool_call_id", "content"}
+_RAW: Final = "arguments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,61 +26,62 @@ class Turn:
 
 
 def turns(prompt: Prompt) -> list[Turn]:
-    """The messages of a prompt. A TOOL message that names no call becomes words of the USER."""
-    return [_turn(message, structured=prompt.tools is not None) for message in prompt.messages]
+    """The messages of a prompt. The arguments of each call are the JSON text of an object. Raises ``BadRequest``."""
+    return [_turn(message, offers_tools=prompt.tools is not None) for message in prompt.messages]
 
 
 def tools(prompt: Prompt) -> list[dict[str, Any]]:
     """The tools, in OpenAI's form ``{"type": "function", "function": {…}}``. Raises ``BadRequest``."""
     if prompt.tools is None:
         return []
-    try:
-        listed = json.loads(prompt.tools)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"tools are not JSON ({error})") from None
-    if not isinstance(listed, list) or not all(_is_tool(tool) for tool in listed):
+    listed = _listed(prompt.tools, "tools")
+    if not all(_is_function(tool) for tool in listed):
         raise BadRequest('tools must be a list of {"type": "function", "function": {"name": …, "parameters": …}}')
     return listed
 
 
-def _is_tool(tool: object) -> bool:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return isinstance(function, dict) and isinstance(function.get("name"), str)
-
-
-def _turn(message: Message, *, structured: bool) -> Turn:
-    if message.role is Role.ASSISTANT and structured:
-        said = _object(message.content, _ANSWER_KEYS)
-        calls = _calls(said["tool_calls"]) if said else ()
-        return Turn(Role.ASSISTANT, str(said["text"] or ""), calls) if said and calls else _plain(message)
+def _turn(message: Message, *, offers_tools: bool) -> Turn:
     if message.role is Role.TOOL:
-        result = _object(message.content, _RESULT_KEYS) if structured else None
-        if result is None:
-            return Turn(Role.USER, f"Result of a tool:\n{message.content}")
-        content = result["content"]
-        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-        return Turn(Role.TOOL, text, answers=str(result["tool_call_id"]))
-    return _plain(message)
+        if offers_tools and message.tool_call_id:
+            return Turn(Role.TOOL, message.content, answers=message.tool_call_id)
+        return Turn(Role.USER, f"Result of a tool:\n{message.content}")
+    if message.role is not Role.ASSISTANT or message.tool_calls is None:
+        return Turn(message.role, message.content)
+    calls = tuple(_call(call) for call in _listed(message.tool_calls, "tool_calls"))
+    if offers_tools:
+        return Turn(Role.ASSISTANT, message.content, calls)
+    said = [f"Called {call['function']['name']}({call['function']['arguments']})" for call in calls]
+    return Turn(Role.ASSISTANT, "\n".join([message.content, *said] if message.content else said))
 
 
-def _plain(message: Message) -> Turn:
-    return Turn(message.role, message.content)
+def _call(call: object) -> dict[str, Any]:
+    if not isinstance(call, dict) or not _is_function(call) or not isinstance(call.get("id"), str):
+        raise BadRequest('tool_calls must be a list of {"id", "type": "function", "function": {"name", "arguments"}}')
+    function = call["function"]
+    called = {"name": function["name"], "arguments": _object(function.get("arguments"))}
+    return {"id": call["id"], "type": "function", "function": called}
 
 
-def _object(text: str, keys: set[str]) -> dict[str, Any] | None:
+def _object(arguments: object) -> str:
+    """What the model wrote if it is an object, else an object that holds it: servers parse it, and refuse the rest."""
+    text = (arguments if isinstance(arguments, str) else json.dumps(arguments)) or "{}"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) and set(value) == keys else None
+        value = None
+    return text if isinstance(value, dict) else json.dumps({_RAW: text}, ensure_ascii=False)
 
 
-def _calls(value: object) -> tuple[dict[str, Any], ...]:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return ()
-    if not isinstance(value, list) or not all(_is_tool(call) and isinstance(call.get("id"), str) for call in value):
-        return ()
-    return tuple(value)
+def _listed(text: str, what: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"{what} are not JSON ({error})") from None
+    if not isinstance(value, list):
+        raise BadRequest(f"{what} must be a list")
+    return value
+
+
+def _is_function(value: object) -> bool:
+    function = value.get("function") if isinstance(value, dict) else None
+    return isinstance(function, dict) and isinstance(function.get("name"), str)

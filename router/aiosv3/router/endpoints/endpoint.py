@@ -29,9 +29,9 @@ class Call:
 class Completed:
     """A complete answer. With an ``output_schema`` in the prompt, ``text`` is JSON that fits it.
 
-    ``tool_calls``: JSON text, a list of ``{"id", "type": "function", "function": {"name", "arguments"}}`` where
-    ``arguments`` is JSON text again; each parses. ``finish_reason``: ``stop``, ``length`` or ``tool_calls``, or the
-    provider's own word. ``input_tokens`` includes ``cached_tokens``.
+    ``tool_calls``: JSON text, a list of ``{"id", "type": "function", "function": {"name", "arguments"}}`` with the
+    arguments as the model wrote them: JSON text as a rule, and for the asker to check. ``finish_reason``: ``stop``,
+    ``length`` or ``tool_calls``, or the provider's own word. ``input_tokens`` includes ``cached_tokens``.
     """
 
     text: str

@@ -160,16 +160,27 @@ class ChatReading(Reading):
         if not isinstance(pieces, list) or not all(isinstance(piece, dict) for piece in pieces):
             raise self.malformed("'tool_calls' is no list of objects")
         for piece in pieces:
-            index = piece.get("index", 0)
-            if not isinstance(index, int) or not 0 <= index < _MOST_TOOL_CALLS:
-                raise self.malformed("a tool call's index is out of range")
-            call = self.tool_calls.setdefault(index, ToolCall())
+            call = self._call(piece)
             function = self.part(piece, "function")
             call.id = self.words(piece, "id") or call.id
             call.name = self.words(function, "name") or call.name
             arguments = self.words(function, "arguments")
             call.arguments.append(arguments)
             self.count(arguments)
+
+    def _call(self, piece: dict[str, Any]) -> ToolCall:
+        """The call that a piece belongs to. Some servers count no index, or 0 for all: there a new id is a new call."""
+        index = piece.get("index")
+        if index is None:
+            index = max(self.tool_calls, default=0)
+        if not isinstance(index, int) or not 0 <= index < _MOST_TOOL_CALLS:
+            raise self.malformed("a tool call's index is out of range")
+        begun, new = self.tool_calls.get(index), self.words(piece, "id")
+        if begun is not None and begun.id and new and new != begun.id:
+            index = max(self.tool_calls) + 1
+            if index >= _MOST_TOOL_CALLS:
+                raise self.malformed("too many tool calls")
+        return self.tool_calls.setdefault(index, ToolCall())
 
     def _usage(self, usage: dict[str, Any]) -> None:
         if usage:

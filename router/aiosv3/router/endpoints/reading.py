@@ -27,7 +27,7 @@ def estimated_tokens(characters: int) -> int:
 def prompt_characters(prompt: Prompt) -> int:
     """How much text a prompt is, with its schema and tools."""
     extra = len(prompt.output_schema or "") + len(prompt.tools or "")
-    return extra + sum(len(message.content) for message in prompt.messages)
+    return extra + sum(len(message.content) + len(message.tool_calls or "") for message in prompt.messages)
 
 
 @dataclass(slots=True)
@@ -161,10 +161,8 @@ class Reading(ABC):
 
     def _tool_call(self, call: ToolCall) -> dict[str, Any]:
         arguments = "".join(call.arguments) or "{}"
-        try:
-            json.loads(arguments)
-        except (ValueError, RecursionError):
-            raise self._violated(f"the arguments of tool {call.name!r} are not JSON") from None
+        if self.finish_reason == "length" and not _is_json(arguments):
+            raise self._violated(f"the arguments of tool {call.name!r} are not whole")
         return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
     def _violated(self, why: str) -> SchemaViolated:
@@ -176,6 +174,14 @@ class Reading(ABC):
             advice=Advice(reroute=True) if cut else None,
             provider_request_id=self.provider_request_id,
         )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def tokens(value: object) -> int | None:
