@@ -11,12 +11,14 @@ import pytest
 
 from aiosv3.agents.agent import Agent, Limits, Order
 from aiosv3.agents.context import Context
+from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry, Task
+from aiosv3.agents.setup import AgentSetup, ParkingPolicy
 from aiosv3.agents.steps import Step
-from aiosv3.agents.task import DEADLINE_STEP, Finish, JournalEntry, Task, TaskRun
-from aiosv3.agents.tenure import AgentSetup, AgentTenure
+from aiosv3.agents.task import TaskRun
+from aiosv3.agents.tenure import AgentTenure
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
-from aiosv3.schemas.headers import CE_ID, CE_TYPE, REPLY, ROUTE, Clearance, Grant, Reply, Route
+from aiosv3.schemas.headers import CANCEL_TYPE, CE_ID, CE_TYPE, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.records import JournalKind, JournalRecord, ModelRequest, Outcome, StepFailure, Usage
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
@@ -27,12 +29,13 @@ from aiosv3.streams.log import Appended, Committed, Outgoing, Record
 from aiosv3.streams.metrics import MetricsCatalogue
 from aiosv3.streams.processor import Processor
 from aiosv3.streams.tenure import OWNER_TYPE, Phase, Tenure, Wiring
-from aiosv3.streams.testing import Host, MemoryBroker, MemoryLog, MemoryMember, Network, TopicSettings
+from aiosv3.streams.testing import Host, MemoryBroker, MemoryClaims, MemoryLog, MemoryMember, Network, TopicSettings
 from aiosv3.streams.testing.network import Arrive, Lane
 
 SECRET: Final = b"a secret of tests"
 EPOCH_MS: Final = 1_750_000_000_000
 OWNER: Final = OWNER_TYPE.encode()
+CANCEL: Final = CANCEL_TYPE.encode()
 Program = Callable[[Context, Any], Awaitable[Any]]
 Header = tuple[str, bytes]
 
@@ -232,9 +235,15 @@ class Worker:
         metrics = MetricsCatalogue().processor(name)
         clock = stage.clock_ms
         self.wiring = Wiring(name, inputs, topics.results(agent.name), journal, self.log, self.member, clock, metrics)
-        schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, topics)
+        schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, topics, agent.state_type)
         stage.finish(schemas.register(store))
-        self.setup = AgentSetup(agent, schemas, Codec(store), store, topics, SECRET, live_limit=live_limit)
+        if agent.state_type is not None:
+            kept = TopicSettings(cleanup="compact", compaction_lag_ms=24 * 3600 * 1000)
+            stage.broker.create_topic(topics.state(agent.name), 1, kept)
+        claims = stage.claims
+        self.setup = AgentSetup(
+            agent, schemas, Codec(store), store, topics, SECRET, live_limit=live_limit, claims=claims
+        )
         self.processor = Processor(self.wiring, self._open, commit_every=1.0)
 
     def _open(self, partition: int, committed: Committed | None, start: Commit) -> Tenure:
@@ -250,6 +259,13 @@ class Worker:
     def running(self) -> bool:
         tenure = self.processor.tenures.get(0)
         return tenure is not None and tenure.phase is Phase.RUNNING and tenure.marker_seen
+
+    def squeezed(self, *, set_room: int | None = None, **policy: Any) -> Worker:
+        """Parks as this ``ParkingPolicy`` says; ``set_room``: characters for the set of finished inputs in a commit."""
+        self.setup = replace(self.setup, parking=ParkingPolicy(**policy))
+        if set_room is not None:
+            self.wiring = replace(self.wiring, set_room=set_room)
+        return self
 
     def start(self) -> Worker:
         self.stage.finish(self.processor.start())
@@ -275,6 +291,7 @@ class Stage:
         self.topics = Topics()
         self.store = SchemaStore()
         self.codec = Codec(self.store)
+        self.claims = MemoryClaims()
         topics = self.topics
         for name in agents:
             for topic in (topics.tasks(name), topics.journal(name), topics.results(name)):
@@ -360,7 +377,8 @@ class Stage:
     # -- what is there
 
     def prompts(self) -> list[Record]:
-        return list(self.broker.records(self.topics.prompts(), 0))
+        """Model requests; what the router is told of cancelled trees is left out."""
+        return [record for record in self.broker.records(self.topics.prompts(), 0) if record.header(CE_TYPE) != CANCEL]
 
     def asked(self) -> list[str]:
         return [self.codec.decode_as(ModelRequest, r.value or b"").request_id for r in self.prompts()]

@@ -10,7 +10,7 @@ import pytest
 from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify, text_header, wishes_of
 from aiosv3.agents.agent import Agent, Limits, agent
 from aiosv3.agents.context import Context
-from aiosv3.agents.task import Wishes
+from aiosv3.agents.facts import Wishes
 from aiosv3.schemas.errors import MalformedHeader
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.streams.log import Headers, Record
@@ -109,6 +109,8 @@ def test_a_task_that_says_nothing_has_the_defaults() -> None:
         ("ce_expirytime", b"2025-06-15T17:06:40+02:00", "exp", NOW_MS),
         ("ce_expirytime", b"2025-06-15T15:06:40Z", "exp", NOW_MS),
         ("ce_expirytime", b"", "exp", NOW_MS + 2 * HOUR_MS),
+        ("ce_authid", "zoë".encode(), "by", "zoë"),
+        ("ce_authid", b"", "by", None),
     ],
 )
 def test_each_header_of_an_outsider(header: str, value: bytes, field: str, expected: Any) -> None:

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mypy import api as mypy
 
 from aiosv3.agents import Agent, AgentDefinitionError, Context, Limits, Order, agent
 from aiosv3.agents.agent import parse_usd
 from aiosv3.schemas.headers import Clearance
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -212,76 +209,3 @@ def test_a_function_without_source_has_a_version_too() -> None:
     exec("async def typed(ctx: Context, value: str) -> str:\n    return value", scope)
     function: Callable[..., Any] = scope["typed"]
     assert len(agent(function).version) == 12
-
-
-# -- types ------------------------------------------------------------------------------------------------------------
-
-_SNIPPET = """
-from dataclasses import dataclass
-from aiosv3.agents import Context, agent
-
-@dataclass
-class Verdict:
-    ok: bool
-
-@agent
-async def research(ctx: Context, question: str) -> Verdict:
-    return Verdict(True)
-
-async def fetch() -> int:
-    return 3
-
-@agent(budget="0.05")
-async def triage(ctx: Context, text: str) -> int:
-    reveal_type(research)  # Agent[str, snippet.Verdict]
-    reveal_type(ctx.generate(text))  # Future[str]
-    reveal_type(ctx.generate(text, output_type=Verdict))  # Future[snippet.Verdict]
-    reveal_type(ctx.call(research, text))  # Future[snippet.Verdict]
-    reveal_type(ctx.call("research", text))  # Future[Any]
-    reveal_type(ctx.send(research, text))  # Future[None]
-    reveal_type(ctx.run(lambda: 3))  # Future[int]
-    reveal_type(await research(ctx, text))  # snippet.Verdict
-    reveal_type(ctx.run(fetch))  # Future[int], of a coroutine function
-    return 1
-
-reveal_type(triage)  # Agent[str, int]
-"""
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What mypy says of each line of the snippet."""
-    folder = tmp_path_factory.mktemp("typing")
-    snippet, settings = folder / "snippet.py", folder / "mypy.ini"
-    snippet.write_text(_SNIPPET, encoding="utf-8")
-    lines = ["[mypy]", "strict = True", "namespace_packages = True", "explicit_package_bases = True"]
-    settings.write_text("\n".join([*lines, "follow_imports = silent", ""]), encoding="utf-8")
-    roots = [str(path) for path in ROOT.iterdir() if (path / "aiosv3").is_dir()]
-    # A cache of its own: test processes side by side must not lock each other out.
-    command = [str(snippet), "--config-file", str(settings), "--cache-dir", str(folder / "cache")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MYPYPATH", ":".join([*roots, str(folder)]))
-        output, errors, _ = mypy.run(command)
-    found: dict[str, str] = {}
-    for line in output.splitlines():
-        path, _, rest = line.partition(".py:")
-        number, _, text = rest.partition(": ")
-        if Path(path).name == "snippet" and number.isdigit():
-            found[_SNIPPET.splitlines()[int(number) - 1].strip()] = text
-    assert found, output + errors
-    return found
-
-
-@pytest.mark.parametrize(
-    "line",
-    [line.strip() for line in _SNIPPET.splitlines() if "reveal_type" in line],
-)
-def test_the_types_of_agents_and_steps_are_kept(said: dict[str, str], line: str) -> None:
-    expected = line.partition("# ")[2].partition(", of")[0]
-    revealed = said[line].partition('"')[2].rstrip('"').replace("builtins.", "")
-    assert revealed.endswith(expected), said[line]
-
-
-def test_the_snippet_has_no_errors(said: dict[str, str]) -> None:
-    errors = {line: text for line, text in said.items() if text.startswith("error:")}
-    assert errors == {}

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from aiosv3.agents import AgentFailed, BudgetExceeded, Context, ModelRefused, StepError, ToolFailed, agent
-from aiosv3.agents.context import _complexity
-from aiosv3.agents.steps import CallStep, LocalStep, ModelStep
+from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, request_hash
 from aiosv3.prompts import estimate_complexity, estimate_tokens
 from aiosv3.schemas.headers import Clearance, Grant
 from aiosv3.schemas.records import JournalKind, Message, Prompt, Role, StepFailure
@@ -232,6 +231,21 @@ def test_a_run_step_knows_how_to_dump_its_value(play: NewPlay) -> None:
     assert task.ended.value == "True"
 
 
+def test_a_label_is_part_of_what_a_run_step_asks_for(play: NewPlay) -> None:
+    def labelled(label: str = "") -> Callable[[Context, str], Any]:
+        async def program(ctx: Context, _value: str) -> str:
+            return str(await ctx.run(lambda: 1, label=label))
+
+        return program
+
+    task = play(labelled("pay o1"))
+    task.value("1", 1)
+    assert task.ended.value == "1"
+    assert "step 1 asks for something else" in (task.replay(labelled("pay o2")).run.stuck or "")
+    # As it was before there were labels: open journals of that time go on.
+    assert play(labelled()).asked[0].hash == request_hash("run", "")
+
+
 def test_a_value_of_another_type_fails_the_run(play: NewPlay) -> None:
     async def program(ctx: Context, _value: str) -> str:
         return str(await ctx.run(lambda: 1, output_type=int))
@@ -280,10 +294,3 @@ def test_equal_literals_in_another_order_keep_their_own_schema(play: NewPlay) ->
 
     assert Literal["a", "b"] == Literal["b", "a"]
     assert schema_of(Literal["a", "b"]) != schema_of(Literal["b", "a"])
-
-
-def test_a_tasks_wishes_hold_for_its_model_calls_unless_a_call_says_otherwise() -> None:
-    prompt = Prompt((Message(Role.USER, "prove it"),), None, 1)
-    assert _complexity(prompt, None, 0.9) == 0.9
-    assert _complexity(prompt, 0.1, 0.9) == 0.1
-    assert _complexity(prompt, None, "auto") == estimate_complexity(prompt)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiosv3.agents.local import execute
+from aiosv3.agents.local import execute, keyed
 from aiosv3.agents.steps import LocalStep
 from aiosv3.streams.eventloop import DeterministicLoop
 
@@ -123,3 +123,16 @@ async def test_a_cancelled_execution_is_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_function_that_asks_for_its_step_key_gets_it() -> None:
+    async def pays(step_key: str) -> str:
+        return step_key
+
+    def plain(*, step_key: str) -> str:
+        return step_key
+
+    for function in (pays, plain):
+        assert await execute(step(keyed(function, "t/4"))) == ('"t/4"', None)
+    assert await execute(step(keyed(lambda: 7, "t/4"))) == ("7", None)
+    assert keyed(dict, "t/4") is dict

@@ -33,7 +33,7 @@ def headers_of(record: Record) -> dict[str, bytes]:
 @pytest.fixture
 def given_task() -> Headers:
     """What an outsider says of the task."""
-    return [("ce_costlimitusd", b"0.0001"), ("ce_tenant", b"acme"), ("traceparent", TRACE)]
+    return [("ce_costlimitusd", b"0.0001"), ("ce_tenant", b"acme"), ("ce_authid", b"zoe"), ("traceparent", TRACE)]
 
 
 def test_a_model_request(stage: Stage, given_task: Headers) -> None:
@@ -88,6 +88,7 @@ def test_tasks_for_other_agents(stage: Stage, given_task: Headers) -> None:
     )
     grant = Grant.decode(fields[names.GRANT])
     assert (grant.clearance, grant.usd_micros, grant.depth) == (Clearance.CONFIDENTIAL, 95, 2)
+    assert grant.by == "zoe", "who started the tree cannot approve anywhere in it"
     route = Route.decode(fields[names.ROUTE])
     assert (route.agent, route.epoch) == ("worker", worker.tenure.epoch)
     assert route.first_sent == worker.tenure.live["t1"].run.now

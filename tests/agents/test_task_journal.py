@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiosv3.agents import Context
-from aiosv3.agents.task import JournalEntry, Parked
+from aiosv3.agents.facts import JournalEntry
+from aiosv3.agents.task import Parked
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ def test_money_is_limited_by_what_was_spent(play: NewPlay) -> None:
 @pytest.mark.parametrize(("granted", "own", "budget"), [(5, 9, 5), (9, 5, 5), (None, 7, 7)])
 def test_the_smaller_budget_holds(play: NewPlay, granted: int | None, own: int, budget: int) -> None:
     grant = Grant("acme", "t", Clearance.PUBLIC, usd_micros=granted, depth=1)
-    assert play(asks, grant=grant, limits=Limits(usd_micros=own)).run.budget == budget
+    assert play(asks, grant=grant, limits=Limits(usd_micros=own)).run.spending.budget == budget
 
 
 @pytest.mark.parametrize(("max_usd", "limit"), [("0.000002", 2), ("1", 9), (None, 9)])

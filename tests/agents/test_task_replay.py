@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiosv3.agents import Context, Limits, StepError
+from aiosv3.agents.facts import DEADLINE_STEP, JournalEntry
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, Step, TimerStep
-from aiosv3.agents.task import DEADLINE_STEP, JournalEntry, TaskRun
+from aiosv3.agents.task import TaskRun
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome, StepFailure, Usage
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class MapOfAnswers(TaskRun):
         future = super().issue(step, decode)
         entry = self.answers.get(step.id)
         if entry is not None:
-            self._settle(self._pending.pop(step.id), entry)
+            self._pending.pop(step.id).settle(entry)
         return future
 
 

@@ -72,3 +72,27 @@ def test_failures_that_nobody_awaits_are_kept_nowhere(told: Told) -> None:
     told.loop.run_until_idle()
     told.loop.call_exception_handler({"message": "a task was never awaited"})
     assert told.loop.exceptions == []
+
+
+def test_code_that_needs_a_loop_to_end_is_cancelled_where_the_rest_is_dropped() -> None:
+    ends: list[str] = []
+
+    async def needs_a_loop(name: str) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            ends.append(f"{name} cancelled")
+        except GeneratorExit:
+            ends.append(f"{name} dropped")
+            raise
+
+    loop = TaskLoop(lambda: 0.0, lambda _: None, lambda _: None)
+    first, _, done = (loop.create_task(needs_a_loop(name)) for name in ("first", "other", "done"))
+    loop.run_to_quiescence()
+    with loop.cancelled_first(done):
+        pass
+    with loop.cancelled_first(first):
+        loop.close()
+    assert ends == ["first cancelled", "done dropped", "other dropped"]
+    loop.close()

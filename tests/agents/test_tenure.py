@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiosv3.agents import Context, Limits
-from aiosv3.agents.task import Finish
-from aiosv3.schemas.headers import CE_ID, GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
+from aiosv3.schemas.headers import CE_ID, GRANT, REPLY, ROUTE, Route
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.streams.log import Headers, Outgoing
 from aiosv3.streams.tenure import Phase
@@ -31,14 +30,6 @@ async def asks_twice(ctx: Context, value: str) -> str:
 
 async def echoes(_ctx: Context, value: str) -> str:
     return value
-
-
-def reply_headers(step: str = "4") -> Headers:
-    """What a task has that another agent gave."""
-    route = Route("parent", "auto", 0, 0, hash="cafe", first_sent=1)
-    grant = Grant("acme", "root", Clearance.INTERNAL, depth=2)
-    reply = Reply("aios.journal.child", 0, 11, "parent-task", step, "token")
-    return [(GRANT, grant.encode()), (ROUTE, route.encode()), (REPLY, reply.encode())]
 
 
 def outcomes(stage: Stage, worker: Worker) -> list[tuple[str, Outcome, Any]]:
@@ -135,23 +126,6 @@ def test_rule_14_a_duplicate_of_a_finished_task_is_not_done_again(stage: Stage) 
     assert worker.wiring.metrics.answered_again._value.get() == 1
 
 
-@pytest.mark.parametrize("restarted", [False, True])
-def test_rule_14_a_duplicate_of_an_answered_request_is_answered_again(stage: Stage, restarted: bool) -> None:
-    worker = stage.worker(echoes).start()
-    stage.task("t1", "first", headers=reply_headers())
-    stage.settle()
-    if restarted:
-        worker.kill()
-        worker = stage.worker(echoes, "b").start()
-    stage.task("t1", "first", headers=reply_headers())
-    stage.run(lambda: len(stage.journal("child")) >= 2)
-    answers = stage.journal("child")
-    assert {(a.task_id, a.task_offset, a.step_id, a.token, a.request_hash, a.content) for a in answers} == {
-        ("parent-task", 11, "4", "token", "cafe", '"first"')
-    }
-    assert len(stage.results(worker)) == 1
-
-
 def test_rule_22_nothing_is_admitted_before_the_journal_was_read_to_the_marker(stage: Stage) -> None:
     stage.task("t1")
     worker = stage.worker(asks)
@@ -184,39 +158,6 @@ def test_rule_22_a_closed_task_is_not_started_again_by_the_next_owner(stage: Sta
     assert started == []
     assert len(stage.results(second)) == 1
     assert second.tenure.offsets.base == 1
-
-
-def test_rule_04_the_first_result_on_the_own_log_is_what_the_asker_hears(stage: Stage) -> None:
-    """A worker that was replaced, and does not know it yet, wrote a result a moment before."""
-    worker = stage.worker(asks).start()
-    stage.task("t1", headers=reply_headers())
-    stage.settle()
-    live = worker.tenure.live["t1"]
-    theirs = Finish(Outcome.OK, 1, 0, "theirs")
-    results = stage.wire.hold("append", "aios.results.worker")
-    stage.answer(stage.prompts()[0], "mine")
-    stage.settle()
-    stage.broker.append(worker.tenure._sender.messages.result(live.record, live.task, live.run, theirs))
-    results.release()
-    stage.settle()
-    assert [result.content for result in stage.results(worker)] == ["theirs", "mine"]
-    assert [record.content for record in stage.journal("child")] == ['"theirs"']
-    assert worker.tenure.offsets.base == 1
-
-
-def test_a_result_that_cannot_be_read_again_stops_the_partition_in_words(stage: Stage) -> None:
-    worker = stage.worker(echoes).start()
-    stage.task("t1", headers=reply_headers())
-    stage.settle()
-    worker.kill()
-    headers = stage.broker.records("aios.results.worker", 0)[0].headers
-    stage.broker.truncate("aios.results.worker", 0, 1)
-    stage.broker.append(Outgoing("aios.results.worker", 0, None, b"garbage", headers))
-    second = stage.worker(echoes, "b").start()
-    stage.task("t1", headers=reply_headers())
-    stage.settle()
-    assert second.tenure.phase is Phase.STOPPED
-    assert second.tenure.reason.startswith("MalformedValue: ")
 
 
 # -- rule 16: only what is unanswered ---------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def test_early_cancels_are_forgotten_after_a_day(stage: Stage) -> None:
     stage.journaled(cancel[255])
     stage.settle()
     tenure.journal_floor(())
-    assert list(tenure._buffer) == ["n255"]
+    assert tenure._early.ids() == ["n255"]
 
 
 def test_expiring_cancels_keeps_the_journals_of_tasks_that_are_not_admitted_yet(stage: Stage) -> None:
@@ -203,7 +203,7 @@ def test_expiring_cancels_keeps_the_journals_of_tasks_that_are_not_admitted_yet(
     stage.journaled(cancel[254])
     stage.settle()
     tenure.journal_floor(())
-    assert sorted(tenure._buffer) == ["n254", "waits"]
+    assert sorted(tenure._early.ids()) == ["n254", "waits"]
 
 
 def test_one_early_cancel_does_not_hold_the_journal_back_for_good(stage: Stage) -> None:

@@ -6,9 +6,11 @@ from collections import defaultdict
 from typing import Any
 
 from simulated_mesh import AGENTS, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
+from state_checker import StateChecker
 
 from aiosv3.agents.admission import Defaults, admitted, grant_of, identify
-from aiosv3.agents.task import JournalEntry, TaskRun
+from aiosv3.agents.facts import JournalEntry
+from aiosv3.agents.task import TaskRun
 from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
 from aiosv3.streams.log import Record
 
@@ -18,6 +20,7 @@ class Checker:
 
     def __init__(self, mesh: SimulatedMesh) -> None:
         self.mesh = mesh
+        self.states = StateChecker(mesh)
         self.violations: list[tuple[str, str]] = []
 
     def bad(self, invariant: str, words: str) -> None:
@@ -28,6 +31,7 @@ class Checker:
             self._agent(name)
         self._calls()
         self._order()
+        self.violations += self.states.violations()
         return self.violations
 
     # -- one agent ------------------------------------------------------------------------------------------------
@@ -53,7 +57,10 @@ class Checker:
                 continue
             self._one_result(task_id, copies)
             self._replay(name, task_id, record, journals.get(task_id, []), copies[0])
-            self._cancelled(task_id, copies[0])
+            self._cancelled(task_id, copies[0], journals.get(task_id, []))
+            self._heard(task_id, copies[0])
+            if copies[0].outcome is Outcome.CANCELLED:
+                self._children(task_id, journals.get(task_id, []))
         for task_id, entries in journals.items():
             self._one_answer(task_id, entries)
 
@@ -83,7 +90,8 @@ class Checker:
         agent = AGENTS[name]
         identity = identify(record, name)
         value = self.mesh.schemas[name].parse_json_task(record.value or b"")
-        run = TaskRun(agent, admitted(record, identity, grant_of(record, identity, agent, Defaults()), value), SECRET)
+        task = admitted(record, identity, grant_of(record, identity, agent, Defaults()), value)
+        run = TaskRun(agent, task, SECRET, self.states.load(name, task_id))
         entries = [entry for entry in journal if entry.offset <= result.journal_offset]
         if not (entries and entries[0].record.kind is JournalKind.CANCEL):
             run.start()
@@ -97,11 +105,39 @@ class Checker:
             self.bad("replay", f"{task_id}: replay gives {run.finish.value}, the log says {result.content}")
         run.close()
 
-    def _cancelled(self, task_id: str, result: Any) -> None:
+    def _cancelled(self, task_id: str, result: Any, journal: list[JournalEntry]) -> None:
+        """X: a cancel wins over whatever would have finished the task behind it."""
+        first = next((entry.offset for entry in journal if entry.record.kind is JournalKind.CANCEL), None)
+        if first is not None and result.outcome is not Outcome.CANCELLED and result.journal_offset > first:
+            self.bad("cancel", f"{task_id} ended {result.outcome} by {result.journal_offset}, its cancel is at {first}")
         if result.journal_offset < 0 and result.outcome is Outcome.OK:
             return  # it ended without any step: not promised (docs/guarantees.md)
         if self.mesh.cancelled.get(task_id) and result.outcome is not Outcome.CANCELLED:
             self.bad("cancel", f"{task_id} was cancelled before it arrived, yet it ended {result.outcome}")
+
+    def _children(self, task_id: str, journal: list[JournalEntry]) -> None:
+        """X: each child that was being waited for is told, and ends so unless it had finished before."""
+        told = next((entry.offset for entry in journal if entry.record.kind is JournalKind.CANCEL), -1)
+        answered = {
+            entry.record.step_id for entry in journal if entry.offset < told and entry.record.kind is JournalKind.ANSWER
+        }
+        journals, results = self._journals("leaf"), self.results("leaf")
+        for child_id, record in self._tasks("leaf").items():
+            parent, _, step_id = child_id.rpartition("/")
+            if parent != task_id or step_id in answered or record.header("aios-reply") is None:
+                continue
+            heard = [entry.offset for entry in journals.get(child_id, []) if entry.record.kind is JournalKind.CANCEL]
+            if not heard:
+                self.bad("orphan", f"{child_id} was not told that {task_id} was cancelled")
+            for result in results.get(child_id, [])[:1]:
+                if heard and result.outcome is not Outcome.CANCELLED and result.journal_offset > heard[0]:
+                    self.bad("orphan", f"{child_id} ended {result.outcome} after it was cancelled")
+
+    def _heard(self, task_id: str, result: Any) -> None:
+        """Messages are received once for each id."""
+        program = next((planned.program for planned in self.mesh.plan if planned.id == task_id), "")
+        if program == "listen" and result.outcome is Outcome.OK and sorted(result.content.words[-2:]) != ["m1", "m2"]:
+            self.bad("messages", f"{task_id} heard {result.content.words}")
 
     def _one_answer(self, task_id: str, entries: list[JournalEntry]) -> None:
         answers: dict[str, set[str]] = defaultdict(set)

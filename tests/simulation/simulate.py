@@ -13,14 +13,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from history_checker import Checker
-from simulated_mesh import AGENTS, PARTITIONS, PROGRAMS, SimulatedMesh
+from simulated_mesh import AGENTS, PARTITIONS, PROGRAMS, Pressure, SimulatedMesh
+from state_checker import StateChecker
 
+from aiosv3.agents.setup import ParkingPolicy
+from aiosv3.streams.offsets import SET_ROOM
 from aiosv3.streams.testing import Faults, Noise, Simulation
 
 QUIET = Noise(slow_share=0.0, lost_acks=0.0, lost_answers=0.0, stray_commits=0.0, batch=500)
 TASKS = 6
+TREES = ("tree", "tidy", "long")
 WITHIN = 8.0
 """Seconds of virtual time in which tasks arrive and faults strike."""
 
@@ -36,26 +41,42 @@ class Outcome:
 
 
 def faults_of(seed: int) -> Faults:
-    """The faults of a seed; every fifth has none."""
+    """The faults of a seed; every fifth has none. Where tasks are parked, owners change more often."""
     rng = random.Random(f"faults {seed}")
     if seed % 5 == 0:
         return Faults()
     return Faults(
-        kills=rng.randrange(3),
+        kills=rng.randrange(3) + (0 if seed % 3 == 0 else 3),
         pauses=rng.randrange(2),
         cuts=rng.randrange(2),
         expulsions=rng.randrange(2),
-        rebalances=rng.randrange(3),
+        rebalances=rng.randrange(3) + (0 if seed % 3 == 0 else 2),
         jumps=rng.randrange(2),
         outages=rng.randrange(2),
     )
+
+
+def pressure_of(seed: int) -> Pressure:
+    """Two of three seeds park: soon, or because few may be awake, or because commits have little room; carries too."""
+    rng = random.Random(f"pressure {seed}")
+    if seed % 3 == 0:
+        return Pressure()
+    parking = ParkingPolicy(
+        after=rng.choice([0.05, 0.3, 1.0, 600.0]),
+        drowsy=rng.choice([0.05, 0.5]),
+        span=rng.choice([0, 2_000, 1 << 22]),
+        own_lag=rng.choice([1, 100]),
+        age=rng.choice([0.5, 86_400.0]),
+        inline=rng.choice([0, 1_000, 1 << 19]),
+    )
+    return Pressure(parking, rng.choice([1, 2, 10_000]), rng.choice([2, 4, 16, SET_ROOM]))
 
 
 def run_seed(seed: int) -> Outcome:
     """One simulation from its seed to its verdict."""
     with Simulation(seed, QUIET if seed % 10 == 0 else None) as sim:
         rng = random.Random(f"plan {seed}")
-        mesh = SimulatedMesh(sim, refusals=rng.choice([0.0, 0.0, 0.15]))
+        mesh = SimulatedMesh(sim, refusals=rng.choice([0.0, 0.0, 0.15]), pressure=pressure_of(seed))
         mesh.spawn(replicas=1 + seed % 2)
         sim.plan(faults_of(seed), within=WITHIN)
         _plan(sim, mesh, rng)
@@ -71,8 +92,13 @@ def _plan(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
     for number in range(TASKS):
         task_id, agent = f"T{number}", rng.choice(["root", "root", "serial"])
         key, program = rng.choice("kj"), rng.choice(list(PROGRAMS))
+        if number == 0 and rng.random() < 0.5:
+            program = rng.choice(TREES)  # T0 is the one that is cancelled, if any is
         where[task_id] = agent, key
         sim.network.later(rng.uniform(0, WITHIN / 2), _task(mesh, agent, task_id, key, program))
+        if program == "listen":
+            for message_id in ("m1", "m1", "m2"):
+                sim.network.later(rng.uniform(0, WITHIN), partial(mesh.tell, agent, task_id, key, message_id))
     if rng.random() < 0.4:
         sim.network.later(rng.uniform(0, WITHIN / 2), lambda: _cancel(mesh, "T0", *where["T0"]))
     if rng.random() < 0.4:
@@ -95,10 +121,11 @@ def _again(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
 
 
 def all_answered(mesh: SimulatedMesh) -> bool:
-    """Every task of the plan, and every child that was made, has a result."""
-    return len(mesh.plan) == TASKS and all(
+    """Every task of the plan, and every child that was made, has a result; each key's newest state stands last."""
+    answered = len(mesh.plan) == TASKS and all(
         ids(mesh, mesh.topics.tasks(name)) <= ids(mesh, mesh.topics.results(name)) for name in AGENTS
     )
+    return answered and StateChecker(mesh).settled()
 
 
 def ids(mesh: SimulatedMesh, topic: str) -> set[bytes | None]:

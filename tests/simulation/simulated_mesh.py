@@ -6,12 +6,17 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
 from aiosv3.agents import Agent, AgentSetup, AgentTenure, Context, agent
+from aiosv3.agents.desk import DeskSetup, DeskTenure
+from aiosv3.agents.mailbox import message_record
+from aiosv3.agents.questions import answer_outgoing, entry_in
+from aiosv3.agents.setup import ParkingPolicy
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import Overloaded
 from aiosv3.router.pools import Pool, PoolTable
@@ -20,6 +25,7 @@ from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance
+from aiosv3.schemas.people import PersonAnswer, Question
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
@@ -28,10 +34,11 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.effector import Effector, EffectorTenure
 from aiosv3.streams.log import Committed, Outgoing
 from aiosv3.streams.metrics import MetricsCatalogue
+from aiosv3.streams.offsets import SET_ROOM
 from aiosv3.streams.partitioner import murmur2_partition
 from aiosv3.streams.processor import Processor
 from aiosv3.streams.tenure import Tenure, Wiring
-from aiosv3.streams.testing import ProcessContext, Simulation
+from aiosv3.streams.testing import MemoryClaims, ProcessContext, Simulation
 
 SECRET = b"simulation"
 PARTITIONS = 2
@@ -49,6 +56,12 @@ class Note(BaseModel):
     """What came out."""
 
     words: list[str]
+
+
+class Done(BaseModel):
+    """The tasks of a key that ended well."""
+
+    ids: list[str] = []
 
 
 @agent
@@ -102,6 +115,24 @@ async def _send(ctx: Context, job: Job) -> list[str]:
     return [await ctx.generate(f"{job.id} and a child")]
 
 
+async def _nap(ctx: Context, job: Job) -> list[str]:
+    await asyncio.sleep(1.5)
+    return [await ctx.generate(f"{job.id} after a nap")]
+
+
+async def _long(ctx: Context, job: Job) -> list[str]:
+    """Waits at several places, so that it is parked, woken and parked again."""
+    first = await ctx.generate(f"{job.id} first")
+    async with asyncio.timeout(30):
+        await asyncio.sleep(0.8)
+        child = ctx.call(leaf, Job(program="leaf", id=f"{job.id}-child"))
+        await asyncio.sleep(0.8)
+        words = (await child).words
+    drawn = await ctx.run(_draw, output_type=int)
+    await asyncio.sleep(0.8)
+    return [first, *words, str(drawn), await ctx.generate(f"{job.id} last after {drawn}")]
+
+
 async def _fail(ctx: Context, job: Job) -> list[str]:
     await ctx.generate(f"{job.id} before it fails")
     raise ValueError("as planned")
@@ -111,6 +142,25 @@ async def _noop(_ctx: Context, job: Job) -> list[str]:
     return [job.id]
 
 
+async def _tidy(ctx: Context, job: Job) -> list[str]:
+    """A tree that cleans up: a cancel reaches its child, and its cleanup is a step."""
+    try:
+        return (await ctx.call(leaf, Job(program="leaf", id=f"{job.id}-deep"))).words
+    except asyncio.CancelledError:  # no ``finally``: it would run too where a killed process's garbage is collected
+        await ctx.run(_draw, output_type=int)
+        raise
+
+
+async def _listen(ctx: Context, job: Job) -> list[str]:
+    first = await ctx.generate(f"{job.id} before it listens")
+    return [first, *(await ctx.receive("note", Note)).words, *(await ctx.receive("note", Note)).words]
+
+
+async def _approve(ctx: Context, job: Job) -> list[str]:
+    approval = await ctx.approve(f"may {job.id}?", by="boss", timeout=timedelta(seconds=100))
+    return [approval.who, await ctx.generate(f"{job.id} may")]
+
+
 PROGRAMS = {
     "seq": _seq,
     "gather": _gather,
@@ -118,6 +168,11 @@ PROGRAMS = {
     "race": _race,
     "tree": _tree,
     "send": _send,
+    "nap": _nap,
+    "long": _long,
+    "tidy": _tidy,
+    "listen": _listen,
+    "approve": _approve,
     "fail": _fail,
     "noop": _noop,
 }
@@ -129,10 +184,13 @@ async def root(ctx: Context, job: Job) -> Note:
     return Note(words=await PROGRAMS[job.program](ctx, job))
 
 
-@agent(order="serial")
-async def serial(ctx: Context, job: Job) -> Note:
-    """The same, one task of a key after the other."""
-    return Note(words=await PROGRAMS[job.program](ctx, job))
+@agent(order="serial", state=Done)
+async def serial(ctx: Context[Done], job: Job) -> Note:
+    """The same, one task of a key after the other; each says which ones it has seen end well."""
+    before = ",".join(ctx.state.ids)
+    words = await PROGRAMS[job.program](ctx, job)
+    ctx.state.ids.append(job.id)
+    return Note(words=[f"after {before}", *words])
 
 
 AGENTS: dict[str, Agent[Any, Any]] = {"root": root, "leaf": leaf, "serial": serial}
@@ -202,12 +260,23 @@ class Planned:
     offset: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """What makes agent workers park: tasks are open for long, too many are awake, commits have little room."""
+
+    parking: ParkingPolicy = ParkingPolicy()
+    live_limit: int = 10_000
+    set_room: int = SET_ROOM
+
+
 @dataclass(slots=True)
 class SimulatedMesh:
     """Builds the processes, produces the plan, and keeps what the checker needs."""
 
     sim: Simulation
     refusals: float = 0.0
+    pressure: Pressure = Pressure()
+    claims: MemoryClaims = field(default_factory=MemoryClaims)
     topics: Topics = field(default_factory=Topics)
     calls: list[Called] = field(default_factory=list)
     words: int = 0
@@ -221,7 +290,8 @@ class SimulatedMesh:
     def __post_init__(self) -> None:
         self.codec = Codec(self.store)
         self.schemas = {
-            name: AgentSchemas(name, a.input_type, a.output_type, self.topics) for name, a in AGENTS.items()
+            name: AgentSchemas(name, a.input_type, a.output_type, self.topics, a.state_type)
+            for name, a in AGENTS.items()
         }
         loop = asyncio.new_event_loop()
         try:
@@ -233,8 +303,11 @@ class SimulatedMesh:
         for name in AGENTS:
             for topic in (self.topics.tasks(name), self.topics.journal(name), self.topics.results(name)):
                 create(topic, PARTITIONS)
+            if AGENTS[name].state_type is not None:
+                create(self.topics.state(name), PARTITIONS)
         for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.dead_letters()):
             create(topic, PARTITIONS)
+        create(self.topics.approvals(), PARTITIONS)
         for pool in POOLS:
             create(self.topics.pool_prompts(pool), PARTITIONS)
             create(self.topics.completions(pool), PARTITIONS)
@@ -247,6 +320,8 @@ class SimulatedMesh:
             for name in AGENTS:
                 self.sim.spawn(f"agent-{name}-{number}", partial(self._agent, name))
             self.sim.spawn(f"router-{number}", self._router)
+            self.sim.spawn(f"desk-{number}", self._desk)
+            self.sim.spawn(f"person-{number}", self._person)
             for pool in POOLS:
                 self.sim.spawn(f"pool-{pool}-{number}", partial(self._pool, pool))
 
@@ -260,6 +335,7 @@ class SimulatedMesh:
             member=process.member(group, inputs, journal),
             clock=process.clock_ms,
             metrics=MetricsCatalogue().processor(process.name),
+            set_room=self.pressure.set_room,
         )
 
     async def _serve(self, wiring: Wiring, open_tenure: Any) -> None:
@@ -270,7 +346,19 @@ class SimulatedMesh:
     async def _agent(self, name: str, process: ProcessContext) -> None:
         topics = self.topics
         wiring = self._wiring(process, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
-        setup = AgentSetup(AGENTS[name], self.schemas[name], self.codec, self.store, topics, SECRET)
+        setup = AgentSetup(
+            AGENTS[name],
+            self.schemas[name],
+            self.codec,
+            self.store,
+            topics,
+            SECRET,
+            live_limit=self.pressure.live_limit,
+            claims=self.claims,
+            parking=self.pressure.parking,
+            state_check=1.0,
+            approvals=PARTITIONS,
+        )
 
         def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
             return AgentTenure(wiring, partition, committed, start, setup=setup)
@@ -302,7 +390,43 @@ class SimulatedMesh:
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
         await self._effector(wiring, worker)
 
+    async def _desk(self, process: ProcessContext) -> None:
+        topic = self.topics.approvals()
+        wiring = self._wiring(process, "desk", topic, topic)
+        setup = DeskSetup(self.codec, self.store, self.topics, {"ann": ("boss",), "bob": ("boss",), "eve": ()})
+
+        def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
+            return DeskTenure(wiring, partition, committed, start, setup=setup)
+
+        await self._serve(wiring, open_tenure)
+
     # -- people ---------------------------------------------------------------------------------------------------
+
+    async def _person(self, process: ProcessContext) -> None:
+        """Answers each question that it sees, in a name that may or may not, once in its life."""
+        topic, seen = self.topics.approvals(), set[str]()
+        while True:
+            await asyncio.sleep(process.rng.uniform(0.1, 0.5))
+            for partition in range(PARTITIONS):
+                for record in self.sim.broker.records(topic, partition):
+                    entry = entry_in(self.codec, record.value or b"")
+                    if isinstance(entry, Question) and entry.request_id not in seen:
+                        seen.add(entry.request_id)
+                        process.log.append(self._answer(entry, partition, process.rng), lambda _ack: None)
+                        process.log.append(self._answer(entry, partition, process.rng, "ann"), lambda _ack: None)
+
+    def _answer(self, question: Question, partition: int, rng: random.Random, who: str = "") -> Outgoing:
+        name = who or rng.choice(["ann", "bob", "eve"])
+        answer_id = f"{name}-{rng.randrange(1_000_000)}"
+        answer = PersonAnswer(question.request_id, answer_id, name, 0, question.reply.token, True, answer_id)
+        return answer_outgoing(self.codec, self.topics, partition, answer, b"person")
+
+    def tell(self, name: str, task_id: str, key: str, message_id: str) -> None:
+        """A message by handle: it may come before its task."""
+        note = Note(words=[message_id]).model_dump_json()
+        partition = murmur2_partition(key.encode(), PARTITIONS)
+        record = message_record(task_id, "note", note, message_id)
+        self.sim.broker.append(journal_outgoing(self.codec, self.topics.journal(name), partition, record, b"person"))
 
     def produce(self, name: str, task_id: str, key: str, program: str) -> None:
         """A plain JSON task event, as an outsider writes it."""

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiosv3.agents.agent import Agent, Limits, Order, agent
 from aiosv3.agents.context import Context
+from aiosv3.agents.conversation import Conversation
 from aiosv3.agents.errors import (
     AgentDefinitionError,
     AgentFailed,
     BudgetExceeded,
     ClearanceDenied,
     Denied,
+    InvalidContent,
     ModelRefused,
     ModelUnavailable,
     OutsideStep,
@@ -18,12 +20,18 @@ from aiosv3.agents.errors import (
     StepError,
     StepTimeout,
     ToolFailed,
+    TreeCancelled,
 )
+from aiosv3.agents.people import Approval
+from aiosv3.agents.tools import Secret, Tool, tool
+from aiosv3.agents.turn import ModelTurn, ToolCall
 
 if TYPE_CHECKING:
     from aiosv3.agents.admission import Defaults
-    from aiosv3.agents.task import Task, TaskRun
-    from aiosv3.agents.tenure import AgentSetup, AgentTenure
+    from aiosv3.agents.facts import Task
+    from aiosv3.agents.setup import AgentSetup, ParkingPolicy
+    from aiosv3.agents.task import TaskRun
+    from aiosv3.agents.tenure import AgentTenure
 
 __all__ = [
     "Agent",
@@ -31,30 +39,41 @@ __all__ = [
     "AgentFailed",
     "AgentSetup",
     "AgentTenure",
+    "Approval",
     "BudgetExceeded",
     "ClearanceDenied",
     "Context",
+    "Conversation",
     "Defaults",
     "Denied",
+    "InvalidContent",
     "Limits",
     "ModelRefused",
+    "ModelTurn",
     "ModelUnavailable",
     "Order",
     "OutsideStep",
+    "ParkingPolicy",
     "RecordRejected",
+    "Secret",
     "StepError",
     "StepTimeout",
     "Task",
     "TaskRun",
+    "Tool",
+    "ToolCall",
     "ToolFailed",
+    "TreeCancelled",
     "agent",
+    "tool",
 ]
 
 _WORKER_SIDE = {
-    "AgentSetup": "aiosv3.agents.tenure",
+    "AgentSetup": "aiosv3.agents.setup",
     "AgentTenure": "aiosv3.agents.tenure",
     "Defaults": "aiosv3.agents.admission",
-    "Task": "aiosv3.agents.task",
+    "ParkingPolicy": "aiosv3.agents.setup",
+    "Task": "aiosv3.agents.facts",
     "TaskRun": "aiosv3.agents.task",
 }
 """Loaded when first used: a module that only defines agents starts fast, without Kafka and Avro."""

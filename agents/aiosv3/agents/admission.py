@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from aiosv3.agents.agent import Agent, parse_usd
-from aiosv3.agents.task import Task, Wishes
+from aiosv3.agents.facts import Task, Wishes
 from aiosv3.schemas import headers as names
-from aiosv3.schemas.errors import MalformedHeader
+from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.envelope import AgentSchemas
+from aiosv3.schemas.errors import MalformedHeader, WireError
 from aiosv3.schemas.headers import Clearance, Complexity, Grant, Reply, Route
 from aiosv3.streams.log import Record
 
@@ -102,6 +104,7 @@ def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], default
         exp=deadline if expiry is None else min(deadline, expiry),
         depth=1,
         sig=None,
+        by=text_header(record, names.CE_AUTHID) or None,
     )
 
 
@@ -131,6 +134,19 @@ def _number(name: str, text: str, kind: Callable[[str], _N], least: float, most:
     if not least <= value <= most:
         raise MalformedHeader(f"header {name} must be from {least} to {most}: {text[:40]!r}")
     return value
+
+
+def input_of(record: Record, schemas: AgentSchemas, codec: Codec) -> Any:
+    """The agent's input out of a task event; JSON by content type or by its looks, Avro otherwise. Raises WireError."""
+    raw = record.value
+    if raw is None:
+        raise WireError("a task without a value: its input is missing")
+    if raw[:1] == b"\0":
+        envelope = schemas.decode_task(codec, raw)
+        if envelope.sealed is not None:
+            raise WireError(f"the task is sealed with key {envelope.content_key_id}, which this worker does not have")
+        return envelope.content
+    return schemas.parse_json_task(raw)
 
 
 def admitted(record: Record, identity: Identity, grant: Grant, value: Any, wishes: Wishes | None = None) -> Task:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, get_type_hints, 
 from pydantic import TypeAdapter
 
 from aiosv3.agents.errors import AgentDefinitionError
+from aiosv3.agents.keyed import check_state_type
 from aiosv3.schemas.headers import Clearance
 
 if TYPE_CHECKING:
@@ -40,12 +41,18 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one task tree may use. Defaults, not options: a tree without limits is an outage that has not come yet."""
+    """What one task tree may use. Defaults, not options: a tree without limits is an outage that has not come yet.
+
+    ``grace``: how long a task that was cancelled, or is past its deadline, may take to clean up. ``fan_out``: steps
+    that a task may have open at once, of every kind but timers; a one-way send counts for good.
+    """
 
     usd_micros: int = 1_000_000
     model_calls: int = 50
     depth: int = 8
     deadline: timedelta = timedelta(hours=1)
+    grace: timedelta = timedelta(seconds=30)
+    fan_out: int = 100
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,22 @@ class Agent(Generic[In, Out]):
     model: str | None = None
     pool: str | None = None
     description: str = ""
+    state_type: type[Any] | None = None
+    patches: frozenset[str] = frozenset()
+    """The changes that its code asks ``ctx.patched`` about."""
     input_adapter: TypeAdapter[In] = field(init=False, repr=False, compare=False)
     output_adapter: TypeAdapter[Out] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_adapter", TypeAdapter(self.input_type))
         object.__setattr__(self, "output_adapter", TypeAdapter(self.output_type))
+        if self.state_type is not None:
+            check_state_type(self.name, self.state_type)
+            if self.order is not Order.SERIAL:
+                raise AgentDefinitionError(
+                    f"agent {self.name} keeps state for each key, so its tasks must follow each other: "
+                    'add order="serial"'
+                )
 
     async def __call__(self, context: Context, value: In) -> Out:
         """Runs the function itself, inside the task of another agent: no task of its own, no new journal."""
@@ -93,6 +110,14 @@ def _version(function: Callable[..., Any]) -> str:
     except (OSError, TypeError):
         source = getattr(function, "__qualname__", repr(function))
     return hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
+
+
+def _patches(title: str, patches: Iterable[str]) -> frozenset[str]:
+    declared = frozenset([patches] if isinstance(patches, str) else patches)
+    for patch in declared:
+        if not _NAME.match(patch):
+            raise AgentDefinitionError(f"agent {title}: {patch!r} is no name for a patch: use a-z, 0-9 and hyphens")
+    return declared
 
 
 def _types(function: Callable[..., Any]) -> tuple[Any, Any]:
@@ -126,9 +151,12 @@ def agent(
     clearance: str | Clearance = ...,
     budget: str | float | None = ...,
     deadline: timedelta | None = ...,
+    limits: Limits | None = ...,
     order: str | Order = ...,
     model: str | None = ...,
     pool: str | None = ...,
+    state: type[Any] | None = ...,
+    patches: Iterable[str] = ...,
 ) -> Callable[[Callable[[Context, In], Awaitable[Out]]], Agent[In, Out]]: ...
 
 
@@ -140,14 +168,19 @@ def agent(
     clearance: str | Clearance = Clearance.PUBLIC,
     budget: str | float | None = None,
     deadline: timedelta | None = None,
+    limits: Limits | None = None,
     order: str | Order = Order.START,
     model: str | None = None,
     pool: str | None = None,
+    state: type[Any] | None = None,
+    patches: Iterable[str] = (),
 ) -> Any:
     """Makes an agent of ``async def f(ctx: Context, value: In) -> Out``.
 
     ``name``: letters, digits and hyphens; default: the function's name with hyphens. ``clearance``: the least class
-    that its prompts have. ``budget``: US dollars a task tree may spend. ``deadline``: how long a task may take. Raises
+    that its prompts have. ``budget``: US dollars a task tree may spend. ``deadline``: how long a task may take.
+    ``limits``: whatever else a tree may use; ``budget`` and ``deadline`` go before it. ``patches``: the changes that
+    ``ctx.patched`` is asked about. Raises
     :class:`AgentDefinitionError`.
     """
 
@@ -156,14 +189,13 @@ def agent(
         title = name or getattr(wrapped, "__name__", "agent").replace("_", "-").lower()
         if not _NAME.match(title):
             raise AgentDefinitionError(f"{title!r} is no name for an agent: use a-z, 0-9 and hyphens")
-        base = Limits()
+        base = limits or Limits()
         try:
             usd_micros = base.usd_micros if budget is None else parse_usd(budget)
             least = Clearance.parse(clearance) if isinstance(clearance, str) else clearance
             ordered = Order(order)
         except ValueError as error:
             raise AgentDefinitionError(f"agent {title}: {error}") from None
-        limits = Limits(usd_micros=usd_micros, deadline=deadline or base.deadline)
         return Agent(
             name=title,
             function=wrapped,
@@ -172,10 +204,12 @@ def agent(
             version=_version(wrapped),
             clearance=least,
             order=ordered,
-            limits=limits,
+            limits=replace(base, usd_micros=usd_micros, deadline=deadline or base.deadline),
             model=model,
             pool=pool,
             description=inspect.getdoc(wrapped) or "",
+            state_type=state,
+            patches=_patches(title, patches),
         )
 
     return make if function is None else make(function)

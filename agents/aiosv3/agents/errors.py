@@ -8,14 +8,18 @@ AiosError
     ├── ModelUnavailable   no pool that is allowed and healthy answered
     ├── BudgetExceeded     money, calls or depth of the task tree are used up; names which
     ├── ClearanceDenied    no pool may see data of this class
-    ├── ToolFailed         a ``run`` function (later: a tool) failed
+    ├── ToolFailed         a tool, or a ``run`` function, failed
     ├── AgentFailed        the called agent failed
     ├── Denied             a person said no
     ├── StepTimeout        no answer before the deadline
+    ├── TreeCancelled      the tree that this step belongs to was cancelled: its model calls are not routed
+    ├── InvalidContent     what a person or a sender of messages said is not of the asked type
     └── RecordRejected     the log does not take the step's request or answer (too large, no such topic)
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.records import StepFailure
@@ -77,11 +81,11 @@ class BudgetExceeded(StepError):
 
 
 class ClearanceDenied(StepError):
-    """No pool is cleared for data of this class. Fail closed: nothing was sent."""
+    """No pool, or not the tool's zone, is cleared for data of this class. Fail closed: nothing was sent."""
 
 
 class ToolFailed(StepError):
-    """A function given to ``ctx.run`` raised, after its retries."""
+    """A tool failed, or a function given to ``ctx.run`` raised, after all tries."""
 
 
 class AgentFailed(StepError):
@@ -89,11 +93,24 @@ class AgentFailed(StepError):
 
 
 class Denied(StepError):
-    """A person denied it."""
+    """A person denied it: ``who``, and what they said about it (``comment``)."""
+
+    def __init__(self, message: str, *, who: str = "", comment: str = "", **place: Any) -> None:
+        super().__init__(message, **place)
+        self.who = who
+        self.comment = comment
 
 
 class StepTimeout(StepError):
     """The answer did not come before the deadline."""
+
+
+class TreeCancelled(StepError):
+    """The tree of this task was cancelled: the router sends no further model call of it anywhere."""
+
+
+class InvalidContent(StepError):
+    """A person's answer or a message is not of the type that was asked for."""
 
 
 class RecordRejected(StepError):
@@ -111,6 +128,8 @@ _BY_NAME = {
         AgentFailed,
         Denied,
         StepTimeout,
+        TreeCancelled,
+        InvalidContent,
         RecordRejected,
     )
 }

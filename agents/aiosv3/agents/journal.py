@@ -6,24 +6,39 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from aiosv3.agents.task import JournalEntry
+from aiosv3.agents.facts import JournalEntry
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import RegistryUnavailable, WireError
 from aiosv3.schemas.records import JournalRecord
 from aiosv3.schemas.store import UnresolvedSchema
+from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.deadletters import Graveyard
+from aiosv3.streams.errors import ClaimError, ClaimsUnavailable
 from aiosv3.streams.log import Record
 
 _RETRY_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
 
 
+class _Claimed(Exception):
+    """The content of this record is in the claim store: it must be fetched first."""
+
+    def __init__(self, record: JournalRecord, store: ClaimStore) -> None:
+        super().__init__(record.claim)
+        self.record = record
+        self.store = store
+
+
 class JournalFeed:
     """``deliver(entry)`` gets the records in order; ``is_marker(record)`` is asked first; ``went_on()`` after a wait.
 
-    A record whose schema has to be fetched holds back those behind it. One that nobody can read is a dead letter.
+    A record whose schema has to be fetched holds back those behind it (``deliver`` may raise UnresolvedSchema as well:
+    it is called again). One that nobody can read is a dead letter. Content in the claim store is fetched in the same
+    way: a task is fed the same bytes in the same order each time. A record whose claim the store does not have is
+    delivered with it: its task gets stuck, the others go on.
     """
 
     def __init__(
@@ -33,14 +48,20 @@ class JournalFeed:
         is_marker: Callable[[Record], bool],
         deliver: Callable[[JournalEntry], None],
         went_on: Callable[[], None],
+        claims: ClaimStore | None = None,
     ) -> None:
         self._codec = codec
         self._graveyard = graveyard
         self._is_marker = is_marker
         self._deliver = deliver
         self._went_on = went_on
+        self._claims = claims
+        self._fetched: tuple[int, JournalRecord] | None = None
+        """The record at this offset, whole."""
         self.next = 0
         """The next journal offset to be applied: what a commit may say of the journal (rule 10)."""
+        self.bytes = 0
+        """How many bytes of values were applied so far."""
         self._arrived: deque[Record] = deque()
         self._resolving: asyncio.Task[None] | None = None
         self._closed = False
@@ -66,7 +87,12 @@ class JournalFeed:
             except UnresolvedSchema as error:
                 self._resolving = asyncio.get_running_loop().create_task(self._resolve(record, error.schema_id))
                 return
+            except _Claimed as claimed:
+                fetching = self._fetch(record.offset, claimed.record, claimed.store)
+                self._resolving = asyncio.get_running_loop().create_task(fetching)
+                return
             self.next = record.offset + 1
+            self.bytes += len(record.value or b"")
             if self._arrived:
                 self._arrived.popleft()
 
@@ -74,17 +100,31 @@ class JournalFeed:
         if self._is_marker(record):
             return
         try:
-            entry = JournalEntry(record.offset, record.timestamp, self._decoded(record))
+            decoded = self._decoded(record)
         except WireError as error:
             self._graveyard.bury(record, error, lambda: None)
             return
         self.next = record.offset + 1
-        self._deliver(entry)
+        try:
+            self._deliver(JournalEntry(record.offset, record.timestamp, decoded, self._value(record, decoded)))
+        except UnresolvedSchema:
+            self.next = record.offset  # a commit must not say that it was applied
+            raise
 
     def _decoded(self, record: Record) -> JournalRecord:
         if record.value is None:
             raise WireError("a journal record without a value")
-        return self._codec.decode_as(JournalRecord, record.value)
+        if self._fetched is not None and self._fetched[0] == record.offset:
+            return self._fetched[1]
+        decoded = self._codec.decode_as(JournalRecord, record.value)
+        if decoded.claim is not None and self._claims is not None:
+            raise _Claimed(decoded, self._claims)
+        return decoded
+
+    def _value(self, record: Record, decoded: JournalRecord) -> bytes:
+        """As it stands on the log, but whole: a carry must not need the claim store to be read again."""
+        fetched = self._fetched is not None and self._fetched[1] is decoded and decoded.claim is None
+        return self._codec.encode(decoded) if fetched else record.value or b""
 
     async def _resolve(self, record: Record, schema_id: int) -> None:
         place = f"{record.topic}[{record.partition}]@{record.offset}"
@@ -97,6 +137,22 @@ class JournalFeed:
             self._arrived.popleft()
             self.next = record.offset + 1
             self._graveyard.bury(record, error, lambda: None)
+        self._resume()
+
+    def _resume(self) -> None:
         self._resolving = None
         self._apply()
         self._went_on()
+
+    async def _fetch(self, offset: int, record: JournalRecord, store: ClaimStore) -> None:
+        """Content by its own hash is the same whenever it is fetched, so a replay sees what the task saw in life."""
+        try:
+            content = (await store.get(record.claim or "")).decode()
+            self._fetched = (offset, replace(record, content=content, claim=None))
+        except ClaimsUnavailable as error:
+            _LOG.warning("the journal waits at %d: %s", offset, error)
+            await asyncio.sleep(_RETRY_S)
+        except (ClaimError, UnicodeDecodeError) as error:
+            _LOG.error("task %s lacks the answer of step %s: %s", record.task_id, record.step_id, error)
+            self._fetched = (offset, record)
+        self._resume()

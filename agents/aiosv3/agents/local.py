@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from aiosv3.agents.steps import LocalStep
 from aiosv3.schemas.records import StepFailure
 
+T_co = TypeVar("T_co", covariant=True)
 _FIRST_BACKOFF_S: Final = 0.2
+
+
+class Keyed(Protocol[T_co]):
+    """A function that is told the id of its step, ``task/step``: the same in each execution of that step."""
+
+    def __call__(self, step_key: str) -> T_co:
+        """Called with ``step_key=`` by name."""
+        ...
+
+
+def keyed(function: Callable[..., Any], step_key: str) -> Callable[[], Any]:
+    """``function`` without its parameter ``step_key``, where it has one."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some of C's functions have no signature
+        return function
+    return partial(function, step_key=step_key) if "step_key" in parameters else function
 
 
 async def execute(step: LocalStep) -> tuple[str | None, StepFailure | None]:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiosv3.agents.agent import Agent
-from aiosv3.agents.steps import CallStep, ModelStep, Step
-from aiosv3.agents.task import Finish, Task, TaskRun
+from aiosv3.agents.facts import Finish, Task
+from aiosv3.agents.steps import CallStep, CancelStep, ModelStep, PersonStep, Step, ToolStep
+from aiosv3.agents.task import TaskRun
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
-from aiosv3.schemas.headers import Grant, Reply, Route
-from aiosv3.schemas.records import JournalKind, JournalRecord, ModelRequest, Outcome, StepFailure, Usage
+from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+from aiosv3.schemas.people import Question
+from aiosv3.schemas.records import (
+    JournalKind,
+    JournalRecord,
+    ModelRequest,
+    Outcome,
+    ReplyTo,
+    StepFailure,
+    Usage,
+    cancel_request_id,
+)
+from aiosv3.schemas.state import StateChange
+from aiosv3.schemas.tooling import ToolRequest
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import AVRO, JSON, answer_record, event, journal_outgoing, reply_to
 from aiosv3.streams.log import Headers, Outgoing, Record
 from aiosv3.streams.ownlog import provenance
+from aiosv3.streams.partitioner import murmur2_partition
 
 REQUEST_TYPE: Final = b"aiosv3.prompt"
+TOOL_TYPE: Final = b"aiosv3.tool"
 TASK_TYPE: Final = b"aiosv3.task"
 RESULT_TYPE: Final = b"aiosv3.result"
-CANCEL_TYPE: Final = b"aiosv3.cancel"
+QUESTION_TYPE: Final = b"aiosv3.question"
+CANCEL_TYPE: Final = names.CANCEL_TYPE.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,10 @@ class Messages:
     topics: Topics
     partition: int
     epoch: int
+    zones: Mapping[str, Clearance] = field(default_factory=dict)
+    """The tool zones that there are, and what each may see."""
+    approvals: int = 1
+    """Partitions of ``approvals``."""
 
     def model_request(self, run: TaskRun, step: ModelStep, source: bytes) -> Outgoing:
         """A request on ``prompts``, keyed by the root so that one router partition decides for the whole tree."""
@@ -57,45 +79,129 @@ class Messages:
         task = run.task
         child_id = f"{task.id}/{step.id}"
         headers = event(TASK_TYPE, child_id, source, JSON, task.traceparent)
-        route = Route(
+        route = self._route(run, step)
+        grant = self._narrowed(run, task.grant.depth + 1)
+        headers += self._mesh(run, step, grant, route) if step.wait else _one_way(grant, route)
+        return Outgoing(self.topics.tasks(step.agent), None, _child_key(task, step), step.value, headers)
+
+    def question(self, run: TaskRun, step: PersonStep, source: bytes) -> Outgoing:
+        """A question on ``approvals``, in the partition where its answers will be."""
+        task = run.task
+        request_id = f"{task.id}/{step.id}"
+        ends = [moment for moment in (step.due, task.grant.exp) if moment is not None]
+        body = Question(
+            request_id=request_id,
+            root_id=task.grant.root,
+            task_id=task.id,
+            step_id=step.id,
             agent=self.agent.name,
-            complexity=task.wishes.complexity,
+            tenant=task.grant.tenant,
+            kind=step.kind,
+            role=step.role,
+            asker=task.grant.by,
+            asked_at=step.first_sent,
+            expires_at=min(ends, default=None),
+            request_hash=step.hash,
+            reply=self._reply(run, step),
+            output_schema=step.output_schema,
+            content=step.text,
+        )
+        headers = event(QUESTION_TYPE, request_id, source, AVRO, task.traceparent)
+        headers.append((names.GRANT, self._narrowed(run, task.grant.depth).encode()))
+        key = request_id.encode()
+        place = murmur2_partition(key, self.approvals)
+        return Outgoing(self.topics.approvals(), place, key, self.codec.encode(body), headers)
+
+    def cancel(self, run: TaskRun, step: CancelStep, source: bytes) -> Outgoing:
+        """To the journal of the child that nobody waits for, found by its task key; or to the router: the tree ended.
+
+        A child's journal has as many partitions as its tasks, so the key leads to the one where it is admitted.
+        """
+        task = run.task
+        if step.call is not None:
+            child = JournalRecord(f"{task.id}/{step.call.id}", -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)
+            topic = self.topics.journal(step.call.agent)
+            record = journal_outgoing(self.codec, topic, -1, child, source)
+            return record._replace(partition=None, key=_child_key(task, step.call))
+        root = task.grant.root
+        cancel_id = cancel_request_id(root)
+        body = ModelRequest(cancel_id, root, task.id, step.id, self.agent.name, None)
+        headers = event(CANCEL_TYPE, cancel_id, source, AVRO, task.traceparent)
+        headers += _one_way(self._narrowed(run, task.grant.depth), self._route(run, step))
+        return Outgoing(self.topics.prompts(), None, root.encode(), self.codec.encode(body), headers)
+
+    def tool_request(self, run: TaskRun, step: ToolStep, source: bytes) -> Outgoing:
+        """A request on ``tools.<zone>``, keyed by the task."""
+        task = run.task
+        request_id = f"{task.id}/{step.id}"
+        body = ToolRequest(
+            request_id=request_id,
+            root_id=task.grant.root,
+            task_id=task.id,
+            step_id=step.id,
+            agent=self.agent.name,
+            server=step.server,
+            tool=step.tool,
+            content=step.arguments,
+        )
+        headers = event(TOOL_TYPE, request_id, source, AVRO, task.traceparent)
+        headers += self._mesh(run, step, self._narrowed(run, task.grant.depth), self._route(run, step))
+        return Outgoing(self.topics.tools(step.zone), None, task.id.encode(), self.codec.encode(body), headers)
+
+    def tool_refusal(self, run: TaskRun, step: ToolStep) -> StepFailure | None:
+        """Why this task's data must not go to the zone of the step; None when they may. Fail closed."""
+        cleared = self.zones.get(step.zone)
+        if cleared is None:
+            words = f"there is no tool zone {step.zone!r} in the settings of this worker: nothing was sent"
+        elif run.clearance > cleared:
+            words = f"zone {step.zone} may see {cleared.label} data, this task is {run.clearance.label}: not sent"
+        else:
+            return None
+        return StepFailure("ClearanceDenied", words, retryable=False, step=step.id)
+
+    def _route(self, run: TaskRun, step: Step) -> Route:
+        """The route of what no router sees."""
+        wishes = run.task.wishes
+        return Route(
+            agent=self.agent.name,
+            complexity=wishes.complexity,
             tokens=0,
             max_tokens=0,
-            latency_ms=task.wishes.latency_ms,
-            priority=task.wishes.priority,
+            latency_ms=wishes.latency_ms,
+            priority=wishes.priority,
             epoch=self.epoch,
             first_sent=step.first_sent,
             hash=step.hash,
         )
-        grant = self._narrowed(run, task.grant.depth + 1)
-        headers += self._mesh(run, step, grant, route) if step.wait else _one_way(grant, route)
-        key = (step.key if step.key is not None else child_id).encode()
-        return Outgoing(self.topics.tasks(step.agent), None, key, step.value, headers)
 
     def _mesh(self, run: TaskRun, step: Step, grant: Grant, route: Route) -> Headers:
+        answer_to = self._reply(run, step)
         reply = Reply(
-            topic=self.topics.journal(self.agent.name),
-            partition=self.partition,
-            offset=run.task.offset,
-            task=run.task.id,
-            step=step.id,
-            token=run.token(step),
+            topic=answer_to.topic,
+            partition=answer_to.partition,
+            offset=answer_to.offset,
+            task=answer_to.task,
+            step=answer_to.step,
+            token=answer_to.token,
         )
         return [*_one_way(grant, route), (names.REPLY, reply.encode())]
+
+    def _reply(self, run: TaskRun, step: Step) -> ReplyTo:
+        topic = self.topics.journal(self.agent.name)
+        return ReplyTo(topic, self.partition, run.task.offset, run.task.id, step.id, run.token(step))
 
     def _narrowed(self, run: TaskRun, depth: int) -> Grant:
         """The grant that goes on: the class may only rise, the money only shrink."""
         grant = run.task.grant
-        left = max(0, run.budget - run.usage.cost_usd_micros)
-        return Grant(grant.tenant, grant.root, run.clearance, left, grant.exp, depth, grant.sig)
+        left = max(0, run.spending.left)
+        return Grant(grant.tenant, grant.root, run.clearance, left, grant.exp, depth, grant.sig, grant.by)
 
     def journal(self, task: Task, record: JournalRecord, source: bytes) -> Outgoing:
         """A record for this agent's own journal partition."""
         return journal_outgoing(self.codec, self.topics.journal(self.agent.name), self.partition, record, source)
 
     def started(self, task: Task) -> JournalRecord:
-        """Which code began this task (rule 20)."""
+        """Which code began this task (rule 20), and the patches that it knows (docs/adr/0015)."""
         return JournalRecord(
             task_id=task.id,
             task_offset=task.offset,
@@ -104,6 +210,7 @@ class Messages:
             kind=JournalKind.STARTED,
             outcome=Outcome.OK,
             code_version=self.agent.version,
+            content=json.dumps(sorted(self.agent.patches)) if self.agent.patches else None,
         )
 
     def local(
@@ -139,12 +246,19 @@ class Messages:
             code_version=self.agent.version,
             usage=run.usage if run is not None else Usage(),
             content=finish.value,
+            state=self._state(run, finish),
         )
         headers = event(RESULT_TYPE, task.id, provenance(record), AVRO, task.traceparent)
         headers.append((names.GRANT, record.header(names.GRANT) or task.grant.encode()))
         value = self.schemas.encode_result(self.codec, envelope)
         key = record.key if record.key is not None else task.id.encode()
         return Outgoing(self.topics.results(self.agent.name), self.partition, key, value, headers)
+
+    def _state(self, run: TaskRun | None, finish: Finish) -> StateChange | None:
+        """Only a task that ended well leaves a new state."""
+        if self.schemas.state is None or run is None or run.state is None or finish.outcome is not Outcome.OK:
+            return None
+        return run.state.change(self.schemas.state, self.codec, run.clearance)
 
     def answer(self, result: ResultEnvelope[Any], source: bytes) -> Outgoing | None:
         """The result as an answer in the asker's journal; None when nobody waits."""
@@ -157,6 +271,10 @@ class Messages:
         error = result.error
         record = answer_record(reply, result.request_hash, result.outcome, content, error=error, usage=result.usage)
         return journal_outgoing(self.codec, reply.topic, reply.partition, record, source)
+
+
+def _child_key(task: Task, step: CallStep) -> bytes:
+    return (step.key or f"{task.id}/{step.id}").encode()
 
 
 def _one_way(grant: Grant, route: Route) -> Headers:

@@ -3,59 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+from aiosv3.agents.blocks import Blocks
+from aiosv3.agents.facts import DEADLINE_STEP
+from aiosv3.agents.live import LiveTask
 from aiosv3.agents.local import execute
 from aiosv3.agents.messages import Messages
-from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, Step, TimerStep
-from aiosv3.agents.task import DEADLINE_STEP, JournalEntry, Task, TaskRun
+from aiosv3.agents.steps import (
+    CallStep,
+    CancelStep,
+    LocalStep,
+    ModelStep,
+    PatchStep,
+    PersonStep,
+    Step,
+    TimerStep,
+    ToolStep,
+)
 from aiosv3.schemas.records import JournalKind, StepFailure
+from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge
-from aiosv3.streams.log import Appended, Outgoing, Record
+from aiosv3.streams.log import Appended, Outgoing
 from aiosv3.streams.ownlog import provenance
 from aiosv3.streams.tenure import Wiring
 
 _RETRY_S: Final = 0.5
-
-
-@dataclass(slots=True)
-class LiveTask:
-    """An open task in this worker: queued behind its key, or running.
-
-    ``first_journal`` holds the journal base back. ``unsent``: steps called and not sent yet. ``sending``: records on
-    their way that must be acknowledged before the result may be appended.
-    """
-
-    record: Record
-    task: Task
-    run: TaskRun
-    first_journal: int
-    entries: list[JournalEntry] = field(default_factory=list)
-    begun: bool = False
-    announcing: bool = False
-    announced: bool = False
-    unsent: list[Step] = field(default_factory=list)
-    sending: int = 0
-    ending: bool = False
-    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
-
-    def disarm(self, keep: Set[str] = frozenset()) -> None:
-        """Cancels its timers, but for those of the steps to ``keep``."""
-        for step_id in self.timers.keys() - keep:
-            self.timers.pop(step_id).cancel()
+_LOG: Final = logging.getLogger(__name__)
 
 
 class StepSender:
     """``settled(live)`` is called whenever one record less of a task is on its way. :meth:`stop` ends all sending."""
 
-    def __init__(self, wiring: Wiring, messages: Messages, settled: Callable[[LiveTask], None]) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        messages: Messages,
+        settled: Callable[[LiveTask], None],
+        claims: ClaimStore | None = None,
+    ) -> None:
         self._wiring = wiring
         self.messages = messages
         self._settled = settled
         self._stopped = False
+        self._blocks = Blocks(claims, self._send)
         self._local: set[asyncio.Task[None]] = set()
 
     @property
@@ -66,13 +60,14 @@ class StepSender:
     def stop(self) -> None:
         """Cancels running functions; later acknowledgements and timers are ignored."""
         self._stopped = True
+        self._blocks.stop()
         for task in self._local:
             task.cancel()
 
     def announce(self, live: LiveTask) -> None:
         """``started`` goes to the journal ahead of the first step (rule 20)."""
         expiry = live.task.grant.exp
-        if expiry is not None and DEADLINE_STEP not in live.timers:
+        if expiry is not None and DEADLINE_STEP not in live.timers and not live.run.ending:
             self._arm(live, DEADLINE_STEP, expiry, None)
         if live.announced:
             self._send(live)
@@ -84,22 +79,57 @@ class StepSender:
         record = self.messages.journal(live.task, self.messages.started(live.task), source)
         self.append(record, partial(self._started, live))
 
+    def store(self, live: LiveTask) -> None:
+        """Stores what the task has sealed, which its result may refer to; then it is ``settled`` again."""
+        self._blocks.store(live)
+
+    def rearm(self, live: LiveTask, steps: Iterable[Step]) -> None:
+        """``steps`` were sent already, by whoever parked the task: only their timers, and its deadline, are set."""
+        for step in steps:
+            if step.due is not None:
+                self._arm(live, step.id, step.due, step)
+        expiry = live.task.grant.exp
+        if expiry is not None and not live.run.ending:
+            self._arm(live, DEADLINE_STEP, expiry, None)
+
     def _started(self, live: LiveTask, _ack: Appended | AppendFailed) -> None:
         live.sending -= 1
         live.announced = True
         self._send(live)
 
     def _send(self, live: LiveTask) -> None:
-        if self._stopped or live.run.stuck is not None:
+        if self._stopped or live.run.stuck is not None or live.marking:
             return
         if not self._wiring.member.alive():
             asyncio.get_running_loop().call_later(_RETRY_S, self._send, live)
             return
+        if live.run.sealed:
+            self._blocks.store(live)
+            return
         steps, live.unsent = live.unsent, []
-        for step in steps:
+        for index, step in enumerate(steps):
+            if not live.run.wants(step):
+                continue
+            if isinstance(step, PatchStep):
+                live.unsent = steps[index + 1 :]
+                self._mark(live, step)
+                return
             self._dispatch(live, step)
         if live.run.finish is not None and not live.unsent:
             self._settled(live)
+
+    def _mark(self, live: LiveTask, step: PatchStep) -> None:
+        """What the change leads to waits for the acknowledgement: no owner may come to another opinion after it."""
+        live.marking = True
+        live.sending += 1
+        note = self.messages.local(live.task, step, JournalKind.VALUE, "true")
+
+        def marked(_ack: Appended | AppendFailed) -> None:
+            live.sending -= 1
+            live.marking = False
+            self._send(live)
+
+        self.append(self.messages.journal(live.task, note, provenance(live.record)), marked)
 
     def _dispatch(self, live: LiveTask, step: Step) -> None:
         source = provenance(live.record)
@@ -107,12 +137,27 @@ class StepSender:
             self._request(live, step, self.messages.model_request(live.run, step, source))
         elif isinstance(step, CallStep):
             self._request(live, step, self.messages.child_task(live.run, step, source))
-        elif isinstance(step, TimerStep):
-            self._arm(live, step.id, step.due, step)
+        elif isinstance(step, ToolStep):
+            self._use(live, step, source)
+        elif isinstance(step, PersonStep):
+            self._request(live, step, self.messages.question(live.run, step, source))
+        elif isinstance(step, CancelStep):
+            self._tell(live, self.messages.cancel(live.run, step, source))
         elif isinstance(step, LocalStep):
             task = asyncio.get_running_loop().create_task(self._execute(live, step))
+            live.functions[step.id] = task
             self._local.add(task)
             task.add_done_callback(self._local.discard)
+        if step.due is not None:
+            self._arm(live, step.id, step.due, step)
+
+    def _use(self, live: LiveTask, step: ToolStep, source: bytes) -> None:
+        """What a zone may not see is not sent there. The refusal is journaled: settings may be others tomorrow."""
+        refusal = self.messages.tool_refusal(live.run, step)
+        if refusal is None:
+            self._request(live, step, self.messages.tool_request(live.run, step, source))
+        else:
+            self._note(live, step, JournalKind.VALUE, None, refusal)
 
     def _request(self, live: LiveTask, step: Step, record: Outgoing) -> None:
         live.sending += 1
@@ -126,6 +171,18 @@ class StepSender:
         elif isinstance(step, CallStep) and not step.wait:
             self._note(live, step, JournalKind.VALUE, "null")
         self._settled(live)
+
+    def _tell(self, live: LiveTask, cancel: Outgoing) -> None:
+        """A cancel for a child or for the router: the task's own result waits for its acknowledgement (rule 25)."""
+        live.sending += 1
+
+        def told(ack: Appended | AppendFailed) -> None:
+            live.sending -= 1
+            if isinstance(ack, AppendFailed):
+                _LOG.warning("task %s: its cancel is not on %s: %s", live.task.id, cancel.topic, ack)
+            self._settled(live)
+
+        self.append(cancel, told)
 
     def append(self, record: Outgoing, then: Callable[[Appended | AppendFailed], None]) -> None:
         """Appends until the outcome is known: a second copy changes nothing, the first record of an id wins."""
@@ -166,15 +223,16 @@ class StepSender:
 
     async def _execute(self, live: LiveTask, step: LocalStep) -> None:
         content, failure = await execute(step)
+        live.functions.pop(step.id, None)
         if not self._stopped:
             self._note(live, step, JournalKind.VALUE, content, failure)
 
-    def _arm(self, live: LiveTask, step_id: str, due: int, step: TimerStep | None) -> None:
+    def _arm(self, live: LiveTask, step_id: str, due: int, step: Step | None) -> None:
         delay = max(0, due - self._wiring.clock()) / 1000
         handle = asyncio.get_running_loop().call_later(delay, self._fire, live, step_id, step)
         live.timers[step_id] = handle
 
-    def _fire(self, live: LiveTask, step_id: str, step: TimerStep | None) -> None:
+    def _fire(self, live: LiveTask, step_id: str, step: Step | None) -> None:
         live.timers.pop(step_id, None)
         if self._stopped or live.run.finish is not None or live.ending:
             return

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from aiosv3.schemas.headers import Route
+from aiosv3.schemas.people import QuestionKind
 from aiosv3.schemas.records import Prompt
 
 
@@ -16,11 +18,13 @@ class Step:
     """One step of one task. ``hash`` identifies the request: a replay that asks for something else is a divergence.
 
     ``first_sent`` (ms): broker time of the record that made the step reachable, the same after every restart.
+    ``due`` (ms): a timer record of this step's id is then journaled; whichever of it and the answer comes first counts.
     """
 
     id: str
     hash: str
     first_sent: int
+    due: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -42,6 +46,19 @@ class CallStep(Step):
 
 
 @dataclass(slots=True)
+class ToolStep(Step):
+    """``call`` of a tool: a request on ``tools.<zone>``. ``arguments``: a JSON object as text, secrets by name.
+
+    What comes back was written outside: it is data for whoever asked, never an instruction.
+    """
+
+    zone: str
+    server: str
+    tool: str
+    arguments: str
+
+
+@dataclass(slots=True)
 class LocalStep(Step):
     """``run``: executed in the worker, at least once; one value is used. ``dump`` turns the value into JSON."""
 
@@ -52,9 +69,44 @@ class LocalStep(Step):
 
 @dataclass(slots=True)
 class TimerStep(Step):
-    """``asyncio.sleep``, ``timeout`` and friends: due at ``due`` (ms), fired by a journal record."""
+    """``asyncio.sleep``, ``timeout`` and friends: over at ``due``, when the journal says so."""
 
-    due: int
+
+@dataclass(slots=True)
+class PersonStep(Step):
+    """``approve`` or ``ask``: a question on ``approvals``. ``role``: who may answer, None for anybody."""
+
+    kind: QuestionKind
+    text: str
+    role: str | None
+    output_schema: str | None
+
+
+@dataclass(slots=True)
+class ReceiveStep(Step):
+    """``receive``: waits for a message of this name; nothing is sent."""
+
+    message: str
+
+
+@dataclass(slots=True)
+class PatchStep(Step):
+    """``patched``: the task takes a change of its code. Journaled before anything that it leads to is sent."""
+
+
+@dataclass(slots=True)
+class CancelStep(Step):
+    """No step of the coroutine: says that nobody waits for ``call`` any more, or (None) that the whole tree ended.
+
+    Acknowledged before the task's own result is appended (rule 25); sent twice it changes nothing.
+    """
+
+    call: CallStep | None
+
+
+def due_after(now: int, timeout: timedelta | None) -> int | None:
+    """When a step that is called ``now`` (ms) is over; None without a timeout."""
+    return None if timeout is None else now + max(0, round(timeout.total_seconds() * 1000))
 
 
 def request_hash(*parts: bytes | str) -> str:

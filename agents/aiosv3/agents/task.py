@@ -6,78 +6,33 @@ The agent worker, the replay command and the simulation drive this same class.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from aiosv3.agents.agent import Agent
 from aiosv3.agents.context import Context
-from aiosv3.agents.errors import BudgetExceeded, OutsideStep, StepError, StepTimeout
-from aiosv3.agents.steps import CallStep, Step, TimerStep, reply_token, request_hash
-from aiosv3.agents.taskloop import STEPS_LIMIT, TaskLoop
-from aiosv3.schemas.headers import AUTO, Clearance, Complexity, Grant, Reply
-from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome, StepFailure, Usage
+from aiosv3.agents.controls import FAIL, MIGRATE, Migrations, control_of, failure_of
+from aiosv3.agents.coroutine import ending_of
+from aiosv3.agents.errors import AgentDefinitionError, OutsideStep, StepError, StepTimeout
+from aiosv3.agents.facts import DEADLINE_STEP, GRACE_STEP, Finish, JournalEntry, Task
+from aiosv3.agents.keyed import KeyedState
+from aiosv3.agents.mailbox import Mailbox
+from aiosv3.agents.ownership import Ownership
+from aiosv3.agents.patches import Patches
+from aiosv3.agents.pending import Pending, retrieve
+from aiosv3.agents.spending import Spending
+from aiosv3.agents.stepids import StepIds
+from aiosv3.agents.steps import CallStep, CancelStep, ReceiveStep, Step, TimerStep, reply_token, request_hash
+from aiosv3.agents.taskloop import TaskLoop
+from aiosv3.schemas.errors import WireError
+from aiosv3.schemas.headers import Clearance
+from aiosv3.schemas.records import JournalKind, Outcome, StepFailure, Usage
 from aiosv3.streams.eventloop import Livelock
-
-DEADLINE_STEP: Final = "deadline"
-"""Step id of the timer record that ends a task at its deadline."""
-_EXITS_LIMIT: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How a task wants its model calls routed, unless its agent says otherwise for one of them."""
-
-    complexity: Complexity = AUTO
-    latency_ms: int | None = None
-    priority: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task as admitted. ``offset`` is its input offset, ``timestamp`` its broker time (ms)."""
-
-    id: str
-    key: str | None
-    offset: int
-    timestamp: int
-    grant: Grant
-    reply: Reply | None
-    traceparent: bytes
-    value: Any
-    request_hash: str = ""
-    wishes: Wishes = Wishes()
-
-
-class JournalEntry(NamedTuple):
-    """A journal record with its place and broker time (ms)."""
-
-    offset: int
-    timestamp: int
-    record: JournalRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """How a task ended. ``journal_offset``: the record that finished it, -1 if it needed none."""
-
-    outcome: Outcome
-    journal_offset: int
-    timestamp: int
-    value: Any = None
-    failure: StepFailure | None = None
 
 
 class Parked(BaseException):
     """The coroutine is being dropped (moved, evicted, finished): nothing that it still asks for is sent."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    step: Step
-    future: asyncio.Future[Any] | None
-    decode: Callable[[JournalEntry], Any]
 
 
 class TaskRun:
@@ -87,26 +42,37 @@ class TaskRun:
     the journal answers (rule 20). A stuck run takes no further records and sends nothing.
     """
 
-    def __init__(self, agent: Agent[Any, Any], task: Task, secret: bytes) -> None:
+    def __init__(
+        self,
+        agent: Agent[Any, Any],
+        task: Task,
+        secret: bytes,
+        load: Callable[[], KeyedState] | None = None,
+        ownership: Ownership | None = None,
+    ) -> None:
         self.agent = agent
         self.task = task
         self.finish: Finish | None = None
         self.stuck: str | None = None
         self.code_version: str | None = None
-        self.usage = Usage()
         self.forged = 0
         self.clearance: Clearance = max(task.grant.clearance, agent.clearance)
-        limit = task.grant.usd_micros
-        self.budget = agent.limits.usd_micros if limit is None else min(limit, agent.limits.usd_micros)
+        self.spending = Spending(agent.limits, task.grant.usd_micros)
+        self.state: KeyedState | None = None if agent.state_type is None else KeyedState(agent.state_type)
+        self._load = load
+        self.sealed: dict[str, bytes] = {}
+        """By claim: what its worker has to store before it sends anything more."""
         self._secret = secret
         self._now = task.timestamp
         self._at = -1
-        self._counter = 0
-        self._model_calls = 0
-        self._issued: set[str] = set()
-        self._pending: dict[str, _Pending] = {}
+        self._issued = StepIds()
+        self._pending: dict[str, Pending] = {}
         self._new: list[Step] = []
         self._timers: dict[int, str] = {}
+        self._mailbox = Mailbox()
+        self.patches = Patches(agent.patches, ownership or Ownership())
+        self._migrations = Migrations()
+        self._verdict: tuple[Outcome, StepFailure] | None = None
         self._loop: TaskLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._sealed = False
@@ -119,18 +85,63 @@ class TaskRun:
         return self._now
 
     @property
+    def at(self) -> int:
+        """Offset of that record, -1 before the first one; for the task's own code. Raises OutsideStep."""
+        self._running_loop()
+        return self._at
+
+    @property
+    def usage(self) -> Usage:
+        """What its answered model calls have used so far."""
+        return self.spending.usage
+
+    @property
+    def keyed(self) -> KeyedState:
+        """The state of its key, for its own code. Raises OutsideStep, and AgentDefinitionError where there is none."""
+        self._running_loop()  # a change from elsewhere would come at another moment in a replay
+        if self.state is None:
+            raise AgentDefinitionError(
+                f'agent {self.agent.name} keeps no state: write @agent(state=YourModel, order="serial")'
+            )
+        return self.state
+
+    @property
+    def ending(self) -> bool:
+        """True once a cancel or the deadline has decided how it ends; its cleanup may still run."""
+        return self._verdict is not None
+
+    @property
     def waiting(self) -> dict[str, Step]:
         """Steps without an answer, by id."""
         return {step_id: pending.step for step_id, pending in self._pending.items()}
 
     def start(self) -> None:
         """Runs the coroutine until it waits for a step, or ends."""
+        if self._load is not None:
+            try:
+                self.state = self._load()
+                self.clearance = max(self.clearance, self.state.clearance or self.clearance)
+            except WireError as error:
+                self._diverge(f"this code cannot read the state of key {self.task.key}: {error}")
+                return
         loop = self._loop = TaskLoop(lambda: self._now / 1000, self._timer_set, self._timer_dropped)
+        loop.sealed = self.sealed
         self._main = loop.create_task(self.agent(Context(self), self.task.value))
         self._run()
 
+    def recall(self, entries: Sequence[JournalEntry]) -> None:
+        """Before :meth:`start`: the journal that it will be fed, for what changes of code it takes and what is void."""
+        self.patches.recall(entries)
+        self._migrations.recall(entries)
+
     def feed(self, entry: JournalEntry) -> None:
-        """Applies one record and runs until idle. Records of finished, stuck or not started tasks change nothing."""
+        """Applies one record and runs until idle. Finished tasks, and stuck ones unless an operator acts, ignore it."""
+        if self._migrations.void(entry):
+            self.spending.add(entry.record.usage)  # paid all the same
+            return
+        if (control := control_of(entry.record)) is not None:
+            self._obey(control, entry)
+            return
         if self.stuck is not None:
             return
         if self.finish is not None:
@@ -138,11 +149,10 @@ class TaskRun:
             return
         kind = entry.record.kind
         if kind is JournalKind.CANCEL:
-            self._end(
-                entry,
-                Outcome.CANCELLED,
-                StepFailure("Cancelled", "cancelled before it was finished", retryable=False),
-            )
+            failure = StepFailure("Cancelled", "cancelled before it was finished", retryable=False)
+            self._end(entry, Outcome.CANCELLED, failure)
+        elif kind is JournalKind.SIGNAL:
+            self._message(entry)
         elif kind is JournalKind.STARTED:
             self.code_version = self.code_version or entry.record.code_version
         elif kind is JournalKind.TIMER and entry.record.step_id == DEADLINE_STEP:
@@ -151,6 +161,19 @@ class TaskRun:
         elif kind is not JournalKind.CARRY and entry.record.step_id is not None:
             self._answer(entry, entry.record.step_id)
 
+    def _obey(self, control: str, entry: JournalEntry) -> None:
+        if self.finish is not None:
+            return
+        if control == FAIL:
+            self.stuck = None
+            self._end(entry, Outcome.FAILED, failure_of(entry.record))
+        elif control == MIGRATE and self._migrations.reached(entry) and not (self.stuck or self.ending):
+            self._saw(entry)
+            self._pending = self._migrations.renew(self._pending, self._now)
+            self._timers = {timer: self._migrations.named(step_id) for timer, step_id in self._timers.items()}
+            self._new = [one.step for one in self._pending.values()]
+            self._issued.reserve(*self._pending)
+
     def _answer(self, entry: JournalEntry, step_id: str) -> None:
         record = entry.record
         if record.kind is JournalKind.ANSWER and record.token != self._token(step_id, record.request_hash or ""):
@@ -158,70 +181,113 @@ class TaskRun:
             return
         pending = self._pending.get(step_id)
         if pending is None:
-            if step_id not in self._issued:
+            if step_id not in self._issued and not self._migrations.stale(step_id):
                 self._diverge(f"the journal answers step {step_id}, which this code has not asked for")
             return
         if record.request_hash is not None and record.request_hash != pending.step.hash:
             self._diverge(f"step {step_id} asks for something else than it did when the journal was written")
             return
+        if record.claim is not None:
+            self._diverge(f"the answer of step {step_id} is not in the claim store of this worker: {record.claim}")
+            return
         del self._pending[step_id]
-        self._now, self._at = max(self._now, entry.timestamp), entry.offset
-        self._spend(record.usage)
-        self._settle(pending, entry)
+        self._saw(entry)
+        self.spending.add(record.usage)
+        if record.kind is JournalKind.TIMER and pending.future is not None:
+            self._let_go(pending.step)
+            pending.expire()
+        else:
+            pending.settle(entry)
         self._run()
 
-    def _settle(self, pending: _Pending, entry: JournalEntry) -> None:
-        future = pending.future
-        if future is None:
-            pending.decode(entry)
-            return
-        if future.done():
-            return
-        try:
-            future.set_result(pending.decode(entry))
-        except StepError as error:
-            future.set_exception(error)
+    def _saw(self, entry: JournalEntry) -> None:
+        self._now, self._at = max(self._now, entry.timestamp), entry.offset
 
-    def _spend(self, used: Usage | None) -> None:
-        if used is None:
+    def _let_go(self, step: Step) -> None:
+        if isinstance(step, CallStep) and step.wait:
+            self._new.append(CancelStep(step.id, step.hash, self._now, step))
+
+    def _message(self, entry: JournalEntry) -> None:
+        """To the first step that waits for a message of this name, else into the mailbox."""
+        if not self._mailbox.fresh(entry.record):
             return
-        total = self.usage
-        self.usage = Usage(
-            model_calls=total.model_calls + used.model_calls,
-            input_tokens=total.input_tokens + used.input_tokens,
-            output_tokens=total.output_tokens + used.output_tokens,
-            cached_tokens=total.cached_tokens + used.cached_tokens,
-            cost_usd_micros=total.cost_usd_micros + used.cost_usd_micros,
-        )
+        for pending in self._pending.values():
+            step = pending.step
+            if isinstance(step, ReceiveStep) and step.message == entry.record.message:
+                del self._pending[step.id]
+                self._saw(entry)
+                pending.settle(entry)
+                self._run()
+                return
+        self._mailbox.keep(entry)
 
     def _run(self) -> None:
         loop, main = self._loop, self._main
         if loop is None or main is None:
             return
         try:
-            _to_quiescence(loop)
+            loop.run_to_quiescence()
         except Livelock as error:
             self._close(Outcome.FAILED, StepFailure("Livelock", str(error), retryable=False))
             return
         if main.done():
-            self._close(*_ending(main))
+            self._close(*ending_of(main))
         elif not self._pending:
             text = "the agent waits for something that no step will bring: nothing is asked and no timer is set"
             self._close(Outcome.FAILED, StepFailure("Deadlock", text, retryable=False))
 
     def _end(self, entry: JournalEntry, outcome: Outcome, failure: StepFailure) -> None:
-        """Ended by a record: the coroutine is cancelled; what its cleanup asks for is not sent."""
-        self._now, self._at = max(self._now, entry.timestamp), entry.offset
-        self._sealed = True
-        if self._main is not None and self._loop is not None:
-            self._main.cancel()
+        """Ended by a record, the first such one: the coroutine is cancelled and may clean up within a grace (rule 25).
+
+        Before ``started`` is journaled there is nothing to clean up: what its cleanup asks for is not sent.
+        """
+        if self._verdict is not None:
+            return
+        self._saw(entry)
+        self._verdict = outcome, failure
+        if self._main is None or self._loop is None:
+            self._close(outcome, failure)
+            return
+        self._main.cancel()
+        self._abandon()
+        if self.code_version is None:
+            self._sealed = True
             with suppress(Livelock):
-                _to_quiescence(self._loop)
-        self._close(outcome, failure)
+                self._loop.run_to_quiescence()
+            self._close(outcome, failure)
+            return
+        if outcome is Outcome.CANCELLED and self.task.id == self.task.grant.root:
+            self._new.append(CancelStep(GRACE_STEP, "", self._now, None))
+        self._give_grace()
+        self._run()
+
+    def _give_grace(self) -> None:
+        due = self._now + int(self.agent.limits.grace.total_seconds() * 1000)
+        step = TimerStep(id=GRACE_STEP, hash=request_hash("timer"), first_sent=self._now, due=due)
+        self._issued.reserve(GRACE_STEP)
+        text = "its cleanup was not over within the grace"
+        failure = StepFailure("StepTimeout", text, retryable=False, step=GRACE_STEP)
+        self._pending[GRACE_STEP] = Pending(step, None, lambda _entry: self._close(Outcome.FAILED, failure))
+        self._new.append(step)
+
+    def _abandon(self) -> None:
+        """What is pending gets no answer any more; children that were being waited for are cancelled too."""
+        dropped, self._pending = self._pending, {}
+        for pending in dropped.values():
+            self._let_go(pending.step)
+            if pending.future is not None:
+                pending.future.cancel()
 
     def _close(self, outcome: Outcome, failure: StepFailure | None, value: Any = None) -> None:
+        """The end; after a cancel or the deadline it is that one's, whatever the cleanup came to."""
+        if self._verdict is not None:
+            (outcome, failure), value = self._verdict, None
+            for pending in list(self._pending.values()):
+                self._let_go(pending.step)
+                if not _one_way(pending.step):
+                    del self._pending[pending.step.id]
         self.finish = Finish(outcome, self._at, self._now, value, failure)
-        self._new = [step for step in self._new if isinstance(step, CallStep) and not step.wait and not self._sealed]
+        self._new = [step for step in self._new if self.wants(step)]
         self._drop()
 
     def _diverge(self, reason: str) -> None:
@@ -243,7 +309,13 @@ class TaskRun:
     def take(self) -> list[Step]:
         """The steps called since the last time that are still unanswered, in call order."""
         new, self._new = self._new, []
-        return [step for step in new if step.id in self._pending]
+        return [step for step in new if self.wants(step)]
+
+    def wants(self, step: Step) -> bool:
+        """False for a step that need not be sent any more. One-way sends and cancels go out after the end too."""
+        if isinstance(step, CancelStep):
+            return True
+        return step.id in self._pending and (self.finish is None or _one_way(step))
 
     # -- for the context ------------------------------------------------------------------------------------------
 
@@ -259,31 +331,36 @@ class TaskRun:
         if self._sealed:
             raise Parked
         self._running_loop()  # a call from elsewhere must not take an id: a replay would not repeat it
-        if name is not None:
-            step_id = f"={name}"
-            if "~" in name:
-                raise ValueError(f"a step cannot be named {name!r}: '~' marks attempts")
-            if step_id in self._issued:
-                raise ValueError(f"two steps of this task are named {name!r}: a name pins one step")
-        else:
-            self._counter += 1
-            step_id = str(self._counter)
-        self._issued.add(step_id)
+        step_id = self._migrations.named(self._issued.next(name))
+        self._issued.reserve(step_id)
         return step_id
 
     def issue(self, step: Step, decode: Callable[[JournalEntry], Any]) -> asyncio.Future[Any]:
         """Registers a step; its future ends when the journal answers."""
         loop = self._running_loop()
         future = loop.create_future()
-        future.add_done_callback(_retrieve)
-        self._pending[step.id] = _Pending(step, future, decode)
+        future.add_done_callback(retrieve)
+        pending = Pending(step, future, decode)
+        if isinstance(step, ReceiveStep):
+            if (unread := self._mailbox.take(step.message)) is not None:
+                pending.settle(unread)
+                return future
+            future.add_done_callback(lambda done: self._stopped_waiting(step, done))
+        if (over := self.spending.count_open(step, self._pending)) is not None:
+            return self.refuse(over)
+        self._pending[step.id] = pending
         self._new.append(step)
         return future
+
+    def _stopped_waiting(self, step: ReceiveStep, future: asyncio.Future[Any]) -> None:
+        """A receive that was cancelled takes no message."""
+        if future.cancelled():
+            self._pending.pop(step.id, None)
 
     def refuse(self, error: StepError) -> asyncio.Future[Any]:
         """A step that fails where it stands, in replay as in life: nothing is sent or journaled."""
         future = self._running_loop().create_future()
-        future.add_done_callback(_retrieve)
+        future.add_done_callback(retrieve)
         future.set_exception(error)
         return future
 
@@ -295,17 +372,6 @@ class TaskRun:
             raise OutsideStep("steps can only be called from inside their own task, not from ctx.run or another thread")
         return loop
 
-    def count_model_call(self) -> StepError | None:
-        """Counts a model call against the limits of the tree; the error if one is reached."""
-        limits = self.agent.limits
-        self._model_calls += 1
-        if self._model_calls > limits.model_calls:
-            return BudgetExceeded(f"this task already made its {limits.model_calls} model calls")
-        if self.usage.cost_usd_micros >= self.budget:
-            spent, cap = self.usage.cost_usd_micros / 1e6, self.budget / 1e6
-            return BudgetExceeded(f"this task has spent {spent:.6f} of its {cap:.6f} US dollars")
-        return None
-
     # -- timers ---------------------------------------------------------------------------------------------------
 
     def _timer_set(self, timer: asyncio.TimerHandle) -> None:
@@ -313,7 +379,7 @@ class TaskRun:
         due = round(timer.when() * 1000)
         step = TimerStep(id=step_id, hash=request_hash("timer"), first_sent=self._now, due=due)
         self._timers[id(timer)] = step_id
-        self._pending[step_id] = _Pending(step, None, lambda _entry: self._fire(timer))
+        self._pending[step_id] = Pending(step, None, lambda _entry: self._fire(timer))
         self._new.append(step)
 
     def _fire(self, timer: asyncio.TimerHandle) -> None:
@@ -327,33 +393,5 @@ class TaskRun:
             self._pending.pop(step_id, None)
 
 
-def _to_quiescence(loop: TaskLoop) -> None:
-    """Runs until idle. A branch that exits holds SystemExit as its exception: the agent fails, the worker goes on."""
-    for _ in range(_EXITS_LIMIT):
-        try:
-            loop.run_until_idle(STEPS_LIMIT)
-            return
-        except SystemExit:
-            continue
-    raise Livelock("the branches of the agent exit again and again")
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
-
-
-def _ending(main: asyncio.Task[Any]) -> tuple[Outcome, StepFailure | None, Any]:
-    if main.cancelled():
-        return (
-            Outcome.FAILED,
-            StepFailure("CancelledError", "the agent cancelled itself", retryable=False),
-            None,
-        )
-    error = main.exception()
-    if error is None:
-        return Outcome.OK, None, main.result()
-    if isinstance(error, StepError):
-        return Outcome.FAILED, error.failure(), None
-    failure = StepFailure(type(error).__name__, str(error) or type(error).__name__, retryable=False)
-    return Outcome.FAILED, failure, None
+def _one_way(step: Step) -> bool:
+    return isinstance(step, CallStep) and not step.wait

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import Context as ContextVars
 from typing import Any, Final, TypeVarTuple, Unpack
 
 from aiosv3.agents.errors import OutsideStep
-from aiosv3.streams.eventloop import DeterministicLoop
+from aiosv3.streams.eventloop import DeterministicLoop, Livelock
 
 _Ts = TypeVarTuple("_Ts")
 
 STEPS_LIMIT: Final = 100_000
 """Callbacks that a task may run between two journal records before it counts as spinning."""
+_EXITS_LIMIT: Final = 1_000
 
 
 class TaskLoop(DeterministicLoop):
     """Timers are steps: ``on_timer(handle)`` when one is set, ``on_cancel(handle)`` when it is not needed any more."""
 
-    __slots__ = ("_on_cancel", "_on_timer")
+    __slots__ = ("_first", "_on_cancel", "_on_timer", "sealed")
 
     def __init__(
         self,
@@ -30,6 +32,9 @@ class TaskLoop(DeterministicLoop):
         super().__init__(clock, handler=_ignore)
         self._on_timer = on_timer
         self._on_cancel = on_cancel
+        self._first: Sequence[asyncio.Task[Any]] = ()
+        self.sealed: dict[str, bytes] = {}
+        """By claim: what the task has sealed and its worker has to store before it sends anything more."""
 
     def call_at(
         self,
@@ -51,6 +56,36 @@ class TaskLoop(DeterministicLoop):
         """The journal says that this timer fired: its callback is ready to run."""
         if not timer.cancelled():
             self._ready.append(timer)
+
+    def run_to_quiescence(self) -> None:
+        """Runs until idle; raises Livelock. A branch that exits holds SystemExit as its exception: the loop goes on."""
+        for _ in range(_EXITS_LIMIT):
+            try:
+                self.run_until_idle(STEPS_LIMIT)
+                return
+            except SystemExit:
+                continue
+        raise Livelock("the branches of the agent exit again and again")
+
+    @contextmanager
+    def cancelled_first(self, task: asyncio.Task[Any]) -> Iterator[None]:
+        """While this is open, a close of the loop cancels ``task`` before and lets it end: its cleanup needs a loop."""
+        self._first = [*self._first, task]
+        try:
+            yield
+        finally:
+            left = [*self._first]
+            left.remove(task)
+            self._first = left
+
+    def close(self) -> None:
+        """Drops everything; what :meth:`cancelled_first` names ends by itself, the rest as in any such loop."""
+        if self._first and not self.is_closed():
+            for task in self._first:
+                task.cancel()
+            with suppress(Livelock):
+                self.run_to_quiescence()
+        super().close()
 
     def outside(self, name: str) -> Any:
         raise OutsideStep(

@@ -4,54 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify, wishes_of
-from aiosv3.agents.agent import Agent, Order
+from aiosv3.agents.admission import Identity
+from aiosv3.agents.building import Building
+from aiosv3.agents.carry import carry_in
+from aiosv3.agents.carrying import Carrier
+from aiosv3.agents.early import Early
+from aiosv3.agents.ending import Ending
+from aiosv3.agents.facts import Finish, JournalEntry, Task
 from aiosv3.agents.journal import JournalFeed
+from aiosv3.agents.lanes import Lanes
+from aiosv3.agents.live import LiveTask
 from aiosv3.agents.messages import Messages
-from aiosv3.agents.sending import LiveTask, StepSender
-from aiosv3.agents.steps import CallStep
-from aiosv3.agents.task import DEADLINE_STEP, Finish, JournalEntry, Task, TaskRun
-from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
-from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
-from aiosv3.schemas.headers import Grant
-from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome, StepFailure
-from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
-from aiosv3.schemas.topics import Topics
+from aiosv3.agents.opening import Opening
+from aiosv3.agents.ownership import Remarking, patches_header, patches_in
+from aiosv3.agents.parked import Parked, ParkedTasks
+from aiosv3.agents.parking import Parking
+from aiosv3.agents.running import Running
+from aiosv3.agents.sending import StepSender
+from aiosv3.agents.setup import AgentSetup
+from aiosv3.agents.state import StateAhead, StateTable
+from aiosv3.schemas.errors import WireError
+from aiosv3.schemas.records import Carry, JournalKind, JournalRecord, Outcome, StepFailure
+from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
-from aiosv3.streams.errors import AppendFailed, AppendUnknown
-from aiosv3.streams.log import Appended, Committed, Outgoing, Record
-from aiosv3.streams.ownlog import Entry, Learned, learn_from_headers
+from aiosv3.streams.errors import RecordTooLarge
+from aiosv3.streams.log import Committed, Headers, Record
+from aiosv3.streams.ownlog import Learned, learn_from_headers
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
 
 _LOG: Final = logging.getLogger(__name__)
-_RETRY_S: Final = 0.5
-_CANCEL_KEPT_MS: Final = 24 * 3600 * 1000
 
 
 class StaleTask(WireError):
     """The own log no longer reaches back to when this task was first sent: it may have been done (rule 13)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSetup:
-    """What all partitions of one agent share. ``secret`` keys the reply tokens of the whole mesh."""
-
-    agent: Agent[Any, Any]
-    schemas: AgentSchemas
-    codec: Codec
-    store: SchemaStore
-    topics: Topics
-    secret: bytes
-    defaults: Defaults = Defaults()
-    live_limit: int = 10_000
 
 
 class AgentTenure(Tenure):
@@ -63,125 +52,200 @@ class AgentTenure(Tenure):
         super().__init__(wiring, partition, committed, start)
         self.setup = setup
         self.live: dict[str, LiveTask] = {}
-        self._buffer: dict[str, list[JournalEntry]] = {}
-        self._lanes: dict[str, deque[LiveTask]] = {}
-        self._answers: set[asyncio.Task[None]] = set()
+        self._early = Early()
+        self._table = ParkedTasks()
+        self._lanes = Lanes(setup.agent.order)
         self._graveyard = Graveyard(wiring, setup.topics.dead_letters())
-        self._journal = JournalFeed(setup.codec, self._graveyard, self.is_marker, self._route, self.pump)
+        self._journal = JournalFeed(setup.codec, self._graveyard, self.is_marker, self._route, self.pump, setup.claims)
         self._journal.next = max(0, start.journal)
-        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent)
+        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent, setup.claims)
+        self.states: StateTable | None = None
+        if setup.schemas.state is not None:
+            self.states = StateTable(wiring, partition, setup, self.own, self.fail)
+        self._remarking = Remarking(self, self._journal, needed=bool(setup.agent.patches))
+        self._building = Building(setup, wiring.input_topic, partition, self.states)
+        self._ending = Ending(self, setup, self._sender, self._graveyard, self._leave, self.states)
+        self._running = Running(self._sender, self._building, wiring.clock, self._ending.conclude)
+        self._carrier = Carrier(setup, self._sender, wiring.input_topic, partition)
+        self._parking = Parking(self, setup, self._journal, self._carrier, self.live, self._table)
+        self._opening = Opening(self, setup, self._table, self._reopen, self._close_carried, self._opened)
 
     # -- what the base asks ---------------------------------------------------------------------------------------
 
+    def marks(self) -> Headers:
+        return patches_header(self.setup.agent.patches)
+
+    def is_marker(self, record: Record) -> bool:
+        marker = super().is_marker(record)
+        if marker:
+            self._building.ownership.owned(record.offset, patches_in(record))
+        return marker
+
     def learn(self, record: Record) -> Learned:
-        return learn_from_headers(record)
+        learned = learn_from_headers(record)
+        if self.states is not None:
+            self.states.saw(record, learned)
+        return learned
+
+    async def recover(self, start: int, end: int) -> None:
+        """State first, so that every state that is found has its result below ``end``, which is asked for again.
+
+        What the own log then says and the state topic does not is projected before anything else.
+        """
+        if self.states is None:
+            await super().recover(start, end)
+            return
+        try:
+            await self.states.restore()
+            end = (await self.wiring.log.bounds(self.own.topic, self.partition)).end
+            await super().recover(start, end)
+            await self.states.catch_up()
+        except (StateAhead, WireError, RecordTooLarge) as error:
+            self.fail(error)  # waiting would not help
+            return
+        self.states.watch()
 
     def room(self) -> bool:
-        return len(self.live) < self.setup.live_limit and not self.offsets.crowded()
+        return len(self.live) < self.setup.live_limit and not self.offsets.full()
 
     def ready(self) -> bool:
         """The journal is read up to the own marker before any task is admitted (rule 22)."""
-        return self.marker_seen and super().ready()
+        return self._opening.done and super().ready()
 
     def may_commit(self) -> bool:
-        return self.marker_seen and super().may_commit()
+        return self._opening.done and super().may_commit()
+
+    def pump(self) -> None:
+        if self.marker_seen and self.phase is Phase.RUNNING:
+            self._opening.begin()
+        self._parking.relieve(waiting=bool(self._inbox))
+        super().pump()
+
+    def passing(self, offset: int) -> None:
+        self._opening.upto(offset)
+
+    def complete(self, offset: int) -> None:
+        self._table.remove(offset)
+        super().complete(offset)
+
+    def parked(self) -> tuple[int, int]:
+        return len(self._table), self._table.asleep()
+
+    def stuck(self) -> dict[str, str]:
+        return self._running.stuck
 
     def _make_messages(self) -> Messages:
         setup = self.setup
-        return Messages(setup.agent, setup.schemas, setup.codec, setup.topics, self.partition, self.epoch)
+        return Messages(
+            setup.agent,
+            setup.schemas,
+            setup.codec,
+            setup.topics,
+            self.partition,
+            self.epoch,
+            setup.zones,
+            setup.approvals,
+        )
 
     def restored(self) -> None:
         self._sender.messages = self._make_messages()
-        for task_id in self._buffer.keys() & self.own.memory.keys():
-            del self._buffer[task_id]
+        self._early.drop(self._closed)
 
     def idle(self) -> bool:
         """Open tasks need no waiting for: their journal is the state. Only calls of ``run`` would be made again."""
-        return not self._sender.busy and not self._answers and not any(live.ending for live in self.live.values())
+        return not self._sender.busy and not self._ending.busy and not any(live.ending for live in self.live.values())
 
     def halt(self) -> None:
         self._sender.stop()
         self._graveyard.close()
         self._journal.close()
-        for task in self._answers:
-            task.cancel()
+        self._ending.stop()
+        self._carrier.stop()
+        self._parking.stop()
+        self._opening.stop()
+        if self.states is not None:
+            self.states.close()
         for live in self.live.values():
-            self._forget(live)
+            live.close()
         self.live.clear()
-        self._buffer.clear()
-
-    def _forget(self, live: LiveTask) -> None:
-        live.disarm()
-        live.run.close()
+        self._early.clear()
+        self._table.clear()
 
     def journal_floor(self, stored: Sequence[int]) -> int:
-        self._forget_cancels(self.wiring.clock() - _CANCEL_KEPT_MS)
+        self._early.expire(self.wiring.clock())
         kept = set(stored)
-        floor = self._journal.next
+        floor = self._table.journal_floor(self._early.floor(self._journal.next))
         for live in self.live.values():
-            if live.first_journal < floor and live.task.offset not in kept:
+            if live.parked is None and live.first_journal < floor and live.task.offset not in kept:
                 floor = live.first_journal
-        for entries in self._buffer.values():
-            if entries and entries[0].offset < floor:
-                floor = entries[0].offset
-        return floor
+        return self._building.ownership.floor(floor) if self.setup.agent.patches else floor
+
+    def own_floor(self, stored: Sequence[int]) -> int:
+        return self._table.own_floor(super().own_floor(stored))
 
     # -- journal --------------------------------------------------------------------------------------------------
 
     def journaled(self, record: Record) -> None:
         if self.phase is not Phase.STOPPED:
             self._journal.take(record)
+            self._remarking.check()
 
     def _route(self, entry: JournalEntry) -> None:
         record = entry.record
+        if record.kind is JournalKind.CARRY:
+            self._opening.found(entry, self._journal.bytes)
+            return
         live = self.live.get(record.task_id)
         if live is not None:
+            live.came(entry, asyncio.get_running_loop().time())
             if live.begun:
-                self._feed(live, entry)
+                self._running.feed(live, entry)
             else:
                 live.entries.append(entry)
+            return
+        parked = self._table.get(record.task_id)
+        if parked is not None and parked.opened and parked.asleep:
+            self._wake(parked, [entry])
         elif not self._closed(record):
-            self._keep(entry)
+            self._early.keep(entry)
 
     def _closed(self, record: JournalRecord) -> bool:
+        """False for tasks that may yet be admitted, or opened from a carry that a restore comes to later."""
         if record.task_id in self.own.memory:
             return True
+        parked = self._table.get(record.task_id)
+        if not self._opening.done or (parked is not None and not parked.opened):
+            return False
         return record.task_offset >= 0 and self.offsets.finished(record.task_offset)
-
-    def _keep(self, entry: JournalEntry) -> None:
-        """For a task that is not admitted yet: its journal comes first at a restore, a cancel may come early."""
-        self._buffer.setdefault(entry.record.task_id, []).append(entry)
-
-    def _forget_cancels(self, oldest: int) -> None:
-        for name, entries in list(self._buffer.items()):
-            if entries[-1].timestamp < oldest and all(entry.record.task_offset < 0 for entry in entries):
-                del self._buffer[name]
 
     # -- admission ------------------------------------------------------------------------------------------------
 
     def admit(self, record: Record) -> Awaitable[object] | None:
         try:
-            identity = identify(record, self.setup.agent.name)
+            identity = self._building.identity(record)
         except WireError as error:
             self.poison(record, error)
             return None
-        open_live = self.live.get(identity.id)
-        if open_live is not None:
+        offset = self._open_as(identity.id)
+        if offset is not None:
             self._received(record)
-            if open_live.task.offset != record.offset:
+            if offset != record.offset:
                 self.complete(record.offset)  # the same event again while its task is open (rule 14)
+            elif self._table.get(identity.id) is not None:
+                self.offsets.complete(offset)  # parked, but cut from a set that was too long (rule 8)
             return None
         if self.reached != record.offset and not self.own.covers(identity.first_sent):
             return self._reach(record, identity)
         entry = self.own.memory.get(identity.id)
         if entry is not None:
+            if self.states is not None and identity.key is not None and self.states.owes(identity.key, entry):
+                return self.states.settle(identity.key, entry)
             self._received(record)
-            self._answered_before(record, identity, entry)
+            self._early.claim(identity.id)
+            self._ending.again(record, identity.reply, entry)
             return None
         try:
-            grant = grant_of(record, identity, self.setup.agent, self.setup.defaults)
-            wishes = wishes_of(record)
-            value = self._value(record)
+            task = self._building.task(record, identity)
         except UnresolvedSchema as error:
             return self.setup.store.resolve(error.schema_id)
         except WireError as error:
@@ -189,182 +253,114 @@ class AgentTenure(Tenure):
             self._reject(record, identity, error)
             return None
         self._received(record)
-        self._open(record, admitted(record, identity, grant, value, wishes))
+        self._open(record, task)
         return None
+
+    def _open_as(self, task_id: str) -> int | None:
+        """The input offset of the open task of this id."""
+        live, parked = self.live.get(task_id), self._table.get(task_id)
+        if live is not None:
+            return live.record.offset
+        return parked.offset if parked is not None and parked.asleep else None
 
     async def _reach(self, record: Record, identity: Identity) -> None:
         if not await self.own.reach(identity.first_sent) and identity.id not in self.own.memory:
-            raise StaleTask(
-                f"task {identity.id} says that it was first sent before the oldest record of {self.own.topic}: "
-                "whether it was done cannot be known, so it is not done again"
-            )
+            raise self._stale(identity)
         self.reached = record.offset
+
+    def _stale(self, identity: Identity) -> StaleTask:
+        return StaleTask(
+            f"task {identity.id} says that it was first sent before the oldest record of {self.own.topic}: "
+            "whether it was done cannot be known, so it is not done again"
+        )
 
     def _received(self, record: Record) -> None:
         self.wiring.metrics.received.inc()
         self.offsets.admit(record.offset, self.own.known)
 
-    def _value(self, record: Record) -> Any:
-        """The agent's input out of a task event; JSON by content type or by its looks, Avro otherwise."""
-        schemas, raw = self.setup.schemas, record.value
-        if raw is None:
-            raise WireError("a task without a value: its input is missing")
-        if raw[:1] == b"\0":
-            envelope = schemas.decode_task(self.setup.codec, raw)
-            if envelope.sealed is not None:
-                raise WireError(
-                    f"the task is sealed with key {envelope.content_key_id}, which this worker does not have"
-                )
-            return envelope.content
-        return schemas.parse_json_task(raw)
-
     def _open(self, record: Record, task: Task) -> None:
-        entries = self._buffer.pop(task.id, [])
+        entries = self._early.claim(task.id)
         first = entries[0].offset if entries else self._journal.next
-        run = TaskRun(self.setup.agent, task, self.setup.secret)
-        live = LiveTask(record, task, run, first, entries)
-        self.live[task.id] = live
-        if self.setup.agent.order is Order.SERIAL and task.key is not None:
-            lane = self._lanes.setdefault(task.key, deque())
-            lane.append(live)
-            if lane[0] is not live:
-                return
-        self._begin(live)
-
-    def _begin(self, live: LiveTask) -> None:
-        """Starts the coroutine and feeds what the journal already holds, then sends what is unanswered (rule 16)."""
-        live.begun = True
-        entries, live.entries = live.entries, []
-        cancelled_early = bool(entries) and entries[0].record.kind is JournalKind.CANCEL
-        expired = live.task.grant.exp is not None and not entries and live.task.grant.exp <= self.wiring.clock()
-        if expired:
-            failure = StepFailure("StepTimeout", "past its deadline before it could be started", retryable=False)
-            self._conclude(live, Finish(Outcome.FAILED, -1, live.task.timestamp, None, failure))
-            return
-        if not cancelled_early:
-            live.run.start()
+        now = asyncio.get_running_loop().time()
+        live = LiveTask(record, task, self._building.run(task), first, entries, opened=now, own_upto=self.own.known)
         for entry in entries:
-            live.announced = live.announced or entry.record.kind is JournalKind.STARTED
-            live.run.feed(entry)
-        self._after(live)
-
-    def _feed(self, live: LiveTask, entry: JournalEntry) -> None:
-        live.run.feed(entry)
-        live.disarm(keep=live.run.waiting.keys() | {DEADLINE_STEP})
-        self._after(live)
-
-    def _after(self, live: LiveTask) -> None:
-        run = live.run
-        if run.stuck is not None:
-            _LOG.error("task %s is stuck: %s", live.task.id, run.stuck)
-            return
-        live.unsent.extend(run.take())
-        if run.finish is not None:
-            live.unsent = [step for step in live.unsent if isinstance(step, CallStep) and not step.wait]
-        if live.unsent:
-            self._sender.announce(live)
-        elif run.finish is not None:
-            self._conclude_when_sent(live)
+            live.came(entry, now)
+        self.live[task.id] = live
+        if self._lanes.enter(task.key, task.id):
+            self._running.begin(live)
 
     def _conclude_when_sent(self, live: LiveTask) -> None:
-        if live.sending == 0 and not live.ending and live.run.finish is not None:
-            self._conclude(live, live.run.finish)
-
-    # -- ending ---------------------------------------------------------------------------------------------------
-
-    def _conclude(self, live: LiveTask, finish: Finish) -> None:
-        live.ending = True
-        live.disarm()
-        record = self._result(live, finish)
-        self.own.append(live.task.id, record, live.record.offset, partial(self._settled, live, record))
-
-    def _result(self, live: LiveTask, finish: Finish) -> Outgoing:
-        try:
-            return self._sender.messages.result(live.record, live.task, live.run, finish)
-        except (AiosError, ValueError, TypeError) as error:
-            failure = StepFailure("ResultInvalid", f"the result is not of the declared type: {error}", retryable=False)
-            failed = Finish(Outcome.FAILED, finish.journal_offset, finish.timestamp, None, failure)
-            return self._sender.messages.result(live.record, live.task, live.run, failed)
-
-    def _settled(self, live: LiveTask, record: Outgoing, entry: Entry | AppendFailed, mine: bool) -> None:
-        if isinstance(entry, AppendFailed):
-            failure = StepFailure("RecordRejected", f"the result does not fit on the log: {entry}", retryable=False)
-            finish = Finish(Outcome.FAILED, -1, live.task.timestamp, None, failure)
-            self._conclude(live, finish)
-            return
-        self._leave(live)
-        if live.task.reply is None:
-            self.complete(live.record.offset)
-        elif mine and record.value is not None:
-            self._answer(live.record, record.value, entry)
-        else:
-            self._spawn(self._answer_again(live.record, entry))
+        self._running.conclude_when_sent(live)
 
     def _leave(self, live: LiveTask) -> None:
         self.live.pop(live.task.id, None)
-        self._forget(live)
-        lane = self._lanes.get(live.task.key or "") if self.setup.agent.order is Order.SERIAL else None
-        if lane and lane[0] is live:
-            lane.popleft()
-            if lane:
-                self._begin(lane[0])
-            else:
-                del self._lanes[live.task.key or ""]
+        self._running.stuck.pop(live.task.id, None)
+        live.close()
+        self._parking.left(live)
+        following = self._lanes.leave(live.task.key, live.task.id)
+        if following is not None:
+            self._turn(following)
 
-    def _answered_before(self, record: Record, identity: Identity, entry: Entry) -> None:
-        self.wiring.metrics.answered_again.inc()
-        self._buffer.pop(identity.id, None)
-        if identity.reply is None:
-            self.complete(record.offset)
-            return
-        self.offsets.pin(record.offset, entry.offset)
-        self._spawn(self._answer_again(record, entry))
+    def _turn(self, task_id: str) -> None:
+        """It is first in its lane now: it begins, from its carry if it was parked before its turn."""
+        live, parked = self.live.get(task_id), self._table.get(task_id)
+        if live is not None:
+            self._running.begin(live)
+        elif parked is not None:
+            parked.begun = True
+            self._wake(parked, [])
 
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._answers.add(task)
-        task.add_done_callback(self._spawned)
-        return task
+    # -- parked tasks (rule 23) -----------------------------------------------------------------------------------
 
-    def _spawned(self, task: asyncio.Task[None]) -> None:
-        self._answers.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, AiosError):
-            self.fail(error)
-        elif error is not None:
-            raise error
+    def _wake(self, parked: Parked, new: list[JournalEntry]) -> None:
+        """Builds the task again from its carry and goes on with ``new``.
 
-    async def _answer_again(self, record: Record, entry: Entry) -> None:
-        while self.phase is not Phase.STOPPED:
-            try:
-                await self._answer_as_written(record, entry)
-                return
-            except (AppendUnknown, RegistryUnavailable) as error:
-                _LOG.warning("%s[%s]: answers again in a moment: %s", self.wiring.name, self.partition, error)
-                await asyncio.sleep(_RETRY_S)
-
-    async def _answer_as_written(self, record: Record, entry: Entry) -> None:
-        value = (await self.own.record(entry)).value or b""
+        Raises UnresolvedSchema before anything is changed: call it again when that is there.
+        """
+        carry = carry_in(self.setup.codec, parked.body or b"")
         try:
-            self._answer(record, value, entry)
-        except UnresolvedSchema as error:
-            await self.setup.store.resolve(error.schema_id)
-            self._answer(record, value, entry)
-
-    def _answer(self, record: Record, value: bytes, entry: Entry) -> None:
-        result: ResultEnvelope[Any] = self.setup.schemas.decode_result(self.setup.codec, value)
-        source = f"{self.wiring.own_topic}/{self.partition}/{entry.offset}".encode()
-        answer = self._sender.messages.answer(result, source)
-        if answer is None:
-            self.complete(record.offset)
+            live = self._building.revive(parked, carry)
+        except WireError as error:
+            record = self._building.event(parked, carry)
+            parked.rouse()
+            self._reject(record, self._building.identity(record), error)
             return
-        self._sender.append(answer, partial(self._replied, record))
+        parked.rouse()
+        self.live[parked.task_id] = live
+        self._parking.roused(live)
+        for entry in new:
+            live.came(entry, asyncio.get_running_loop().time())
+        if parked.begun and carry.resting == self.setup.agent.version:
+            self._running.resume(live, new)
+            return
+        live.entries += new
+        if parked.begun:
+            self._running.begin(live)
 
-    def _replied(self, record: Record, ack: Appended | AppendFailed) -> None:
-        if isinstance(ack, AppendFailed):
-            self._graveyard.bury(record, ack, lambda: self.complete(record.offset))
+    def _reopen(self, parked: Parked, carry: Carry) -> None:
+        """A task that an earlier owner parked: its carry, and what came since, each once. It sleeps on if it can."""
+        new = [entry for entry in self._early.claim(parked.task_id) if entry.offset >= carry.upto]
+        parked.opened = True
+        parked.begun = self._lanes.enter(parked.key, parked.task_id)
+        if new or (parked.begun and carry.resting is None):
+            self._wake(parked, new)
         else:
-            self.complete(record.offset)
+            self._parking.sleeps(parked, carry, parked.body or b"")
+
+    def _close_carried(self, parked: Parked, record: Record) -> None:
+        """Parked, and then finished: whoever asked may not have heard of it, as its input tells nobody (rule 14)."""
+        identity = self._building.identity(record)
+        self._early.claim(identity.id)
+        entry = self.own.memory.get(identity.id)
+        if entry is None:
+            self._reject(record, identity, self._stale(identity))
+        elif self.offsets.finished(record.offset):
+            self._ending.again(record, identity.reply, entry)
+
+    def _opened(self) -> None:
+        self._early.drop(self._closed)
+        self._parking.start()
+        self.pump()
 
     # -- what cannot be run ---------------------------------------------------------------------------------------
 
@@ -372,19 +368,16 @@ class AgentTenure(Tenure):
         """Nobody can read it: a dead letter; with a readable id also a failed result."""
         self._received(record)
         try:
-            identity = identify(record, self.setup.agent.name)
+            identity = self._building.identity(record)
         except WireError:
             self._graveyard.bury(record, error, lambda: self.complete(record.offset))
             return
         self._reject(record, identity, error)
 
     def _reject(self, record: Record, identity: Identity, error: WireError) -> None:
-        grant = Grant(self.setup.defaults.tenant, identity.id, self.setup.defaults.clearance)
-        task = admitted(record, identity, grant, None)
+        live = self._building.unreadable(record, identity, self._journal.next)
         failure = StepFailure(type(error).__name__, str(error), retryable=False)
         finish = Finish(Outcome.FAILED, -1, record.timestamp, None, failure)
-        live = LiveTask(record, task, TaskRun(self.setup.agent, task, self.setup.secret), self._journal.next)
-        live.begun = True
-        self.live[task.id] = live
-        self._buffer.pop(task.id, None)
-        self._graveyard.bury(record, error, lambda: None if live.ending else self._conclude(live, finish))
+        self.live[identity.id] = live
+        self._early.claim(identity.id)
+        self._graveyard.bury(record, error, lambda: None if live.ending else self._ending.conclude(live, finish))

@@ -1,0 +1,27 @@
+"""Tests of agents: the production worker on an in-memory Kafka, in virtual time, killed after every record."""
+
+from aiosv3.agents.testing.errors import (
+    CrashChanged,
+    MeshFailure,
+    NeverFinishes,
+    NotScripted,
+    TaskFailed,
+    TaskStuck,
+)
+from aiosv3.agents.testing.mesh import Handle, MeshTest
+from aiosv3.agents.testing.prompt import Prompt
+from aiosv3.agents.testing.scripts import NEVER, Script
+
+__all__ = [
+    "NEVER",
+    "CrashChanged",
+    "Handle",
+    "MeshFailure",
+    "MeshTest",
+    "NeverFinishes",
+    "NotScripted",
+    "Prompt",
+    "Script",
+    "TaskFailed",
+    "TaskStuck",
+]

@@ -1,0 +1,73 @@
+"""The table of parked tasks, and what they hold back (protocol rules 9 and 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiosv3.agents.parked import Lows, Parked, ParkedTasks
+
+if TYPE_CHECKING:
+    from tests.agents.conftest import Stage
+
+
+def parked(name: str, offset: int, upto: int, own_upto: int) -> Parked:
+    return Parked(name, offset, "k", upto, own_upto, carried=0, mark=0, size=100)
+
+
+def test_rules_09_and_10_the_lowest_of_the_parked_tasks_hold() -> None:
+    table = ParkedTasks()
+    assert (table.journal_floor(50), table.own_floor(60)) == (50, 60)
+    table.add(parked("a", 3, upto=20, own_upto=9))
+    table.add(parked("b", 1, upto=30, own_upto=5))
+    assert (table.journal_floor(50), table.own_floor(60)) == (20, 5)
+    assert (table.journal_floor(10), table.own_floor(1)) == (10, 1)
+    table.remove(3)
+    assert (table.journal_floor(50), table.own_floor(60)) == (30, 5)
+    assert [one.task_id for one in table] == ["b"]
+
+
+def test_a_newer_carry_moves_what_is_held() -> None:
+    table = ParkedTasks()
+    first, second = parked("a", 3, upto=20, own_upto=9), parked("b", 1, upto=30, own_upto=5)
+    table.add(first)
+    table.add(second)
+    assert (table.journal_floor(50), table.size) == (20, 200)
+    table.carried(first, Lows(45, 40, 7, 8), 150)
+    assert (table.journal_floor(50), table.own_floor(60), table.size) == (30, 5, 250)
+    assert (first.upto, first.own_upto, first.mark, first.carried, first.size) == (45, 40, 7, 8, 150)
+    table.remove(1)
+    assert (table.lows(), table.size) == (Lows(45, 40, 7, 8), 150)
+    table.remove(3)
+    assert (table.lows(), table.size) == (None, 0)
+
+
+def test_only_its_own_input_ends_a_parked_task() -> None:
+    """A duplicate event of the same task has another offset."""
+    table = ParkedTasks()
+    table.add(parked("a", 3, 20, 9))
+    table.remove(4)
+    assert table.get("a") is not None
+    table.remove(3)
+    assert table.get("a") is None
+    assert len(table) == 0
+
+
+def test_a_sleeping_task_has_its_timers_until_it_is_roused_or_gone(stage: Stage) -> None:
+    table = ParkedTasks()
+    handles = []
+    for number, name in enumerate("abc"):
+        one = parked(name, number, 0, 0)
+        one.body = b"carry"
+        handles.append(stage.loop.call_later(60, print))
+        one.timers["1"] = handles[-1]
+        table.add(one)
+    assert table.asleep() == 3
+    first = table.get("a")
+    assert first is not None
+    first.rouse()
+    table.remove(1)
+    assert [handle.cancelled() for handle in handles] == [True, True, False]
+    assert table.asleep() == 1
+    table.clear()
+    assert handles[2].cancelled()
+    assert len(table) == 0
