@@ -33,9 +33,14 @@ ARROWS: Final[dict[str, set[str]]] = {
 # A file, or a folder with a slash at its end: where its behaviour is tested instead, and why there.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "agents/aiosv3/agents/__init__.py": "what it exports: tests/agents/test_exported.py",
+    "agents/aiosv3/agents/testing/": "tests/agents/testing by what a test does with it",
+    "app/aiosv3/app/commands/stuck.py": "tests/app/commands/test_replay.py, with the command that finds stuck tasks",
+    "app/aiosv3/app/partitions.py": "tests/app/commands/test_replay.py, on a real broker",
+    "app/aiosv3/app/desks.py": "tests/app/commands/test_approvals.py: a real desk on a broker",
     "router/aiosv3/router/endpoints/": "tests/router/endpoints: each provider, each fault, the kinds",
     "schemas/aiosv3/schemas/__init__.py": "what it exports: tests/schemas/test_exported.py",
     "schemas/aiosv3/schemas/compiled.py": "tests/schemas/test_codec.py: the bytes against fastavro's",
+    "schemas/aiosv3/schemas/contents.py": "tests/schemas/test_envelope.py and test_state.py",
     "schemas/aiosv3/schemas/errors.py": "raised all over; tests name them where they are raised",
     "schemas/aiosv3/schemas/fields.py": "tests/schemas/test_derive.py",
     "schemas/aiosv3/schemas/fingerprints.py": "tests/schemas/test_store.py and test_released.py",
@@ -47,10 +52,13 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "streams/aiosv3/streams/kafka/": "tests/streams/kafka by what it does, and tests/contract on the real thing",
     "streams/aiosv3/streams/log.py": "the port: tests/contract runs it on both implementations",
     "streams/aiosv3/streams/testing/": "tests/contract, and tests/streams/testing by what it does",
+    "tools/aiosv3/tools/errors.py": "raised all over; tests name them where they are raised",
+    "tools/aiosv3/tools/mcp/keeping.py": "tests/tools/mcp/test_session.py, with the server that opens sessions",
+    "tools/aiosv3/tools/server.py": "what may be repeated: tests/tools/test_served.py",
 }
 
 LONGEST_FILE: Final = 400
-SLOW_TO_IMPORT: Final = ("confluent_kafka", "fastavro", "httpx", "prometheus_client", "rich", "typer")
+SLOW_TO_IMPORT: Final = ("confluent_kafka", "fastavro", "httpx", "prometheus_client", "pydantic_ai", "rich", "typer")
 
 
 def source_files() -> list[Path]:

@@ -42,6 +42,15 @@ async def desk(ctx: Context, letter: Letter) -> Reply:
         raise ValueError("no [/such] letter")
     if letter.text == "ask":
         return Reply(text=await ctx.generate("a question"))
+    if letter.text == "approve":
+        approval = await ctx.approve("Send it?", by="boss")
+        return Reply(text=f"{approval.who}: {approval.comment}")
+    if letter.text == "count":
+        return Reply(text=str(await ctx.ask("How many?", int, by="boss")))
+    if letter.text == "both":
+        return Reply(text=f"{await ctx.generate('a question')} {(await ctx.receive('note', Letter)).text}")
+    if letter.text == "listen":
+        return Reply(text=(await ctx.receive("note", Letter)).text)
     return Reply(text=letter.text.upper())
 '''
 
@@ -60,6 +69,11 @@ model = "tiny"
 clearance = "restricted"
 input_usd_per_mtok = 1.0
 output_usd_per_mtok = 2.0
+
+[people.ann]
+roles = ["boss"]
+
+[people.cyd]
 """
 _READY_S = 60.0
 
@@ -159,11 +173,12 @@ def model_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory, kafka: str, model_port: int) -> Iterator[ProjectFolder]:
-    """The project with its three workers up and ready. They end in peace."""
+    """The project with its workers up and ready. They end in peace."""
     folder = tmp_path_factory.mktemp("desk")
     project = ProjectFolder(folder, kafka, f"t{uuid.uuid4().hex[:10]}.", model_port)
     try:
-        project.wait_ready([project.start("agent", "desk"), project.start("router"), project.start("pool", "small")])
+        workers = (("agent", "desk"), ("router",), ("pool", "small"), ("desk",))
+        project.wait_ready([project.start(*worker) for worker in workers])
         yield project
         codes = project.stop()
         assert set(codes.values()) == {0}, f"{codes}\n{project.logs()}"

@@ -46,11 +46,24 @@ def test_an_absolute_state_folder_stays_where_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "{}/.aiosv3/claims"),
+        ('[claims]\nurl = "kept/claims"', "{}/kept/claims"),
+        ('[claims]\nurl = "/var/claims"', "/var/claims"),
+        ('[claims]\nurl = "s3://bucket/claims"', "s3://bucket/claims"),
+    ],
+)
+def test_the_claim_store_is_beside_the_project_unless_said_otherwise(tmp_path: Path, text: str, expected: str) -> None:
+    assert load_settings(written(tmp_path, text)).claims_url == expected.format(tmp_path.resolve())
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("agents = [", "is not TOML"),
         ("agents = 3", "agents: Input should be a valid list"),
-        ("foo = 1", "foo: there is no such setting; there are agent, agents, kafka, mesh"),
+        ("foo = 1", "foo: there is no such setting; there are agent, agents, claims, kafka, mesh"),
         ('[kafka]\nbootstrp = "x:1"', "kafka.bootstrp: there is no such setting; there are bootstrap, partitions"),
         ('[pools.x]\nkind = "local"\nurl = "x"', "pools.x.url: there is no such setting; there are api_key_env"),
         ('[pools.x]\nkind = "openai"\napi_key = "sk-1"', "pools.x.api_key: keys do not belong into a file"),
@@ -62,6 +75,7 @@ def test_an_absolute_state_folder_stays_where_it_is(tmp_path: Path) -> None:
         ('[kafka.properties]\n"a.b" = 1', "kafka.properties.a.b: Input should be a valid string"),
         ('[registry]\nurl = "here:8081"', "registry.url: this is no absolute http(s) URL"),
         ('[registry]\nurl = "http://me:pw@here"', "registry.url: a URL must carry no credentials"),
+        ('[claims]\nurl = "s3://me:pw@bucket"', "claims.url: a URL must carry no password"),
         ('[mesh]\nclearance = "secret"', "mesh.clearance: 'secret' is no clearance: use one of public, internal"),
         ('[mesh]\ntenant = ""', "mesh.tenant: String should have at least 1 character"),
         ('[pools.x]\nkind = "nope"', "pools.x.kind: Input should be 'openai', 'anthropic', 'vllm' or 'local'"),
@@ -78,6 +92,7 @@ def test_an_absolute_state_folder_stays_where_it_is(tmp_path: Path) -> None:
         ('[pools.X_1]\nkind = "local"', "pools: pool name 'X_1': lower-case letters"),
         ("[agent.a]\nbudget = -1", "agent.a.budget: -1.0 is not an amount of money that can be spent"),
         ('[agent.a]\nclearance = "x"', "agent.a.clearance: 'x' is no clearance"),
+        ("[agent.a]\npark_after = 0", "agent.a.park_after: Input should be greater than 0"),
         ("[agents]\na = 1", 'agents.a: write agents = ["module:function"], or a table [agents.a]'),
         ("[metrics]\nport = 70000", "metrics.port: Input should be less than or equal to 65535"),
         ("[up]\nagents = -1", "up.agents: Input should be greater than or equal to 0"),
@@ -199,6 +214,16 @@ def test_files_that_cannot_be_read_are_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "folder.toml" / "aiosv3.toml").mkdir()
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(tmp_path / "folder.toml")
+
+
+def test_people_have_roles_and_none_means_anybody(tmp_path: Path) -> None:
+    assert Settings().roles == {}
+    path = tmp_path / "aiosv3.toml"
+    path.write_text('[people.ann]\nroles = ["finance", "legal"]\n[people.cyd]\n', encoding="utf-8")
+    assert load_settings(path).roles == {"ann": ("finance", "legal"), "cyd": ()}
+    path.write_text('[people.ann]\nrole = "finance"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="there are roles"):
+        load_settings(path)
 
 
 def test_settings_do_not_change() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from aiosv3.app.settings import KafkaSettings, Settings
-from aiosv3.app.topology import agent_topics, base_topics, mesh_topics, pool_topics
+from aiosv3.app.topology import agent_topics, base_topics, mesh_topics, pool_topics, state_topic
 from aiosv3.schemas.released import load_lock
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.kafka import TopicSpec
@@ -27,6 +27,7 @@ ALL = named(
     [
         *base_topics(SETTINGS, TOPICS),
         *agent_topics(SETTINGS, TOPICS, "a"),
+        state_topic(SETTINGS, TOPICS, "a"),
         *pool_topics(SETTINGS, TOPICS, "p"),
     ]
 )
@@ -36,10 +37,14 @@ def retention(topic: str) -> int:
     return int(ALL[topic].settings()["retention.ms"])
 
 
+def test_approvals_are_compacted_and_have_as_many_partitions_as_desks_may_share() -> None:
+    assert (ALL[TOPICS.approvals()].cleanup, ALL[TOPICS.approvals()].partitions) == ("compact", 5)
+
+
 @pytest.mark.parametrize(
     "group",
     [
-        [TOPICS.tasks("a"), TOPICS.journal("a"), TOPICS.results("a")],
+        [TOPICS.tasks("a"), TOPICS.journal("a"), TOPICS.results("a"), TOPICS.state("a")],
         [TOPICS.prompts(), TOPICS.decisions()],
         [TOPICS.pool_prompts("p"), TOPICS.completions("p")],
     ],
@@ -78,3 +83,9 @@ def test_every_topic_has_the_brokers_time() -> None:
 def test_registered_records_are_released_ones() -> None:
     assert set(mesh_topics(TOPICS).values()) <= {release.name for release in load_lock()}
     assert set(mesh_topics(TOPICS)) <= set(ALL)
+
+
+def test_a_state_is_compacted_but_a_day_late_so_that_its_owner_can_compare() -> None:
+    settings = ALL[TOPICS.state("a")].settings()
+    assert (settings["cleanup.policy"], settings["min.compaction.lag.ms"]) == ("compact", "86400000")
+    assert settings["message.timestamp.type"] == "LogAppendTime", "the lag counts from the broker's time"

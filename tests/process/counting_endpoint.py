@@ -15,11 +15,15 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Arrival:
-    """One request: wall-clock milliseconds of its arrival; the clock's seconds around its answer (None: never)."""
+    """One request: wall-clock milliseconds of its arrival; the clock's seconds around its answer (None: never).
+
+    ``messages``: how many the model was sent.
+    """
 
     at: int
     at_s: float
     answered_s: float | None = None
+    messages: int = 0
 
 
 @dataclass
@@ -61,9 +65,11 @@ class CountingEndpoint:
             return True
         arrival = Arrival(_now(), time.perf_counter())
         key = headers.get("idempotency-key", "")
+        request = json.loads(body)
+        arrival.messages = len(request.get("messages", ()))
         self.calls[key].append(arrival)
         await asyncio.sleep(self.delay)
-        self._send(writer, self._answer(key, json.loads(body)), b"text/event-stream")
+        self._send(writer, self._answer(key, request), b"text/event-stream")
         await writer.drain()
         arrival.answered_s = time.perf_counter()
         return True

@@ -15,7 +15,8 @@ from typing import Annotated, Final
 import typer
 
 from aiosv3.agents.errors import AgentDefinitionError
-from aiosv3.app.commands import stack, task, trace, worker
+from aiosv3.app.commands import approvals, replay, stack, stuck, task, tools, trace, worker
+from aiosv3.app.commands.eval import evaluation
 from aiosv3.app.commands.options import listen_to_clients
 from aiosv3.app.demo.command import demo
 from aiosv3.app.localstack.errors import LocalStackError
@@ -36,9 +37,16 @@ app.command()(stack.up)
 app.command()(stack.down)
 app.command()(stack.status)
 app.add_typer(worker.app, name="worker")
+for verb in (stuck.stuck, stuck.retry, stuck.fail, stuck.migrate):
+    task.app.command()(verb)
 app.add_typer(task.app, name="task")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(tools.app, name="tools")
+app.command()(tools.stubs)
+app.command(name="eval")(evaluation)
 app.command()(trace.tail)
 app.command()(trace.trace)
+app.command()(replay.replay)
 app.command()(demo)
 
 _WRONG: Final = (SettingsError, BadName, AgentDefinitionError, UnsupportedType, IncompatibleSchema, PartitionMismatch)

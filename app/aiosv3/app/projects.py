@@ -19,7 +19,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from aiosv3.agents import Agent
-from aiosv3.agents.agent import Limits, parse_usd
+from aiosv3.agents.agent import parse_usd
 from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
 from aiosv3.router.pools import Pool, Price
 from aiosv3.schemas.errors import AiosError
@@ -112,7 +112,7 @@ def _imported(place: str, module_name: str, folder: str) -> ModuleType:
 def _overridden(agent: Agent[Any, Any], override: AgentSettings) -> Agent[Any, Any]:
     limits = agent.limits
     if override.budget is not None:
-        limits = Limits(parse_usd(override.budget), limits.model_calls, limits.depth, limits.deadline)
+        limits = replace(limits, usd_micros=parse_usd(override.budget))
     return replace(
         agent,
         limits=limits,

@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from aiosv3.agents.agent import parse_usd
+from aiosv3.app.toolsettings import ToolZoneSettings
 from aiosv3.router.endpoints.weights import SMOLLM2
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
@@ -114,6 +115,21 @@ class MeshSettings(_Group):
     _parse = field_validator("clearance", mode="before")(_clearance)
 
 
+class ClaimsSettings(_Group):
+    """The claim store: a folder, beside the project file where relative, or a url that fsspec knows (``s3://…``, with
+    ``aiosv3[claims]``). Empty: ``claims`` in the state folder. All workers of a mesh need the same one.
+    """
+
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _without_secrets(cls, value: str) -> str:
+        if urlsplit(value).password is not None:
+            raise ValueError("a URL must carry no password: the store's driver has settings and variables of its own")
+        return value
+
+
 class PoolSettings(_Group):
     """A pool: an endpoint, its model, what it may see, what it costs (US dollars per million tokens).
 
@@ -168,6 +184,8 @@ class AgentSettings(_Group):
     model: str | None = None
     budget: float | None = None
     clearance: Clearance | None = None
+    park_after: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds after which an open task no longer holds back its partition: a carry in the journal stands for it."""
 
     _parse = field_validator("clearance", mode="before")(_clearance)
 
@@ -177,6 +195,12 @@ class AgentSettings(_Group):
         if value is not None:
             parse_usd(value)
         return value
+
+
+class PersonSettings(_Group):
+    """Somebody who may answer questions, and the roles in which they may."""
+
+    roles: list[Annotated[str, Field(min_length=1)]] = []
 
 
 class MetricsSettings(_Group):
@@ -194,6 +218,8 @@ class UpSettings(_Group):
     agents: Annotated[int, Field(ge=0, le=64)] = 1
     routers: Annotated[int, Field(ge=0, le=64)] = 1
     models: Annotated[int, Field(ge=0, le=64)] = 1
+    tools: Annotated[int, Field(ge=0, le=64)] = 1
+    desks: Annotated[int, Field(ge=0, le=64)] = 1
     kafka_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     registry_port: Annotated[int, Field(ge=0, le=65_535)] = 0
 
@@ -209,10 +235,23 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     registry: RegistrySettings = RegistrySettings()
     mesh: MeshSettings = MeshSettings()
+    claims: ClaimsSettings = ClaimsSettings()
     pools: dict[str, PoolSettings] = {}
     agent: dict[str, AgentSettings] = {}
+    tools: dict[str, ToolZoneSettings] = {}
+    secrets: dict[str, SecretStr] = {}
+    """Of tools, by name. Better: AIOSV3_SECRET_NAME, or a file ``secrets/name`` beside the project file."""
+    people: dict[str, PersonSettings] = {}
+    """Empty: whoever says a name may answer in any role. For the stack of one developer."""
     up: UpSettings = UpSettings()
     metrics: MetricsSettings = MetricsSettings()
+
+    @field_validator("tools")
+    @classmethod
+    def _zones(cls, value: dict[str, ToolZoneSettings]) -> dict[str, ToolZoneSettings]:
+        for name in value:
+            Topics().tools(name)
+        return value
 
     @field_validator("pools")
     @classmethod
@@ -237,6 +276,19 @@ class Settings(BaseSettings):
     def state_folder(self) -> Path:
         """Where this project's local stack, secret and schema lock live."""
         return self.state if self.state.is_absolute() else (self.folder / self.state).resolve()
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """The people of the project, and what each may answer."""
+        return {name: tuple(person.roles) for name, person in self.people.items()}
+
+    @property
+    def claims_url(self) -> str:
+        """Where the claim store is: the url as given, or a folder."""
+        given = self.claims.url
+        if "://" in given:
+            return given
+        return str((self.folder / given).resolve() if given else self.state_folder / "claims")
 
 
 def load_settings(path: Path | None = None) -> Settings:

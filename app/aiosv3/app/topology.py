@@ -26,6 +26,7 @@ def base_topics(settings: Settings, topics: Topics) -> list[TopicSpec]:
         _spec(settings, topics.prompts(), _WEEK),
         _spec(settings, topics.decisions(), _OWN_LOG),
         _spec(settings, topics.dead_letters(), _OWN_LOG),
+        TopicSpec(topics.approvals(), settings.kafka.partitions, "compact"),
         *compacted,
     ]
 
@@ -39,6 +40,23 @@ def agent_topics(settings: Settings, topics: Topics, agent: str) -> list[TopicSp
         TopicSpec(topics.journal(agent), settings.kafka.partitions, "keep"),
         _spec(settings, topics.results(agent), _OWN_LOG),
     ]
+
+
+def zone_topics(settings: Settings, topics: Topics, zone: str) -> list[TopicSpec]:
+    """Tool calls and answers of a zone."""
+    return [
+        *base_topics(settings, topics),
+        _spec(settings, topics.tools(zone), _WEEK),
+        _spec(settings, topics.tool_results(zone), _OWN_LOG),
+    ]
+
+
+def state_topic(settings: Settings, topics: Topics, agent: str) -> TopicSpec:
+    """What an agent keeps for each key.
+
+    A worker that lost a partition may append late, above a newer state: both stay for a day, so that the owner sees it.
+    """
+    return TopicSpec(topics.state(agent), settings.kafka.partitions, "compact", {"min.compaction.lag.ms": str(_DAY_MS)})
 
 
 def pool_topics(settings: Settings, topics: Topics, pool: str) -> list[TopicSpec]:

@@ -10,23 +10,24 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from prometheus_client import start_http_server
 
-from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults
+from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults, ParkingPolicy
 from aiosv3.app.cards import card_of, publish_card
 from aiosv3.app.projects import agent_named, api_key, check_local_runtime, find_pools, mesh_secret, pool_of
-from aiosv3.app.settings import PoolSettings, Settings, SettingsError
-from aiosv3.app.topology import agent_topics, mesh_topics, pool_topics
+from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
+from aiosv3.app.topology import agent_topics, mesh_topics, pool_topics, state_topic, zone_topics
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import RegistryUnavailable
 from aiosv3.schemas.records import PoolStatus
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
+from aiosv3.streams.claims import ClaimStore, open_claims
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.effector import Effector, EffectorTenure
 from aiosv3.streams.kafka import (
@@ -74,6 +75,7 @@ class Mesh:
     store: SchemaStore
     codec: Codec
     metrics: MetricsCatalogue
+    claims: ClaimStore
 
 
 def connect(settings: Settings, client: str) -> Connection:
@@ -118,11 +120,12 @@ async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
     connection = connect(settings, client)
     topics = Topics(settings.kafka.prefix)
     store = open_store(settings)
+    claims = open_claims(settings.claims_url)
     async with KafkaLog(connection, LogSettings(timeout=_FIRST_ANSWER_S)):
         pass
     log = KafkaLog(connection)
     try:
-        yield Mesh(settings, connection, topics, log, store, Codec(store), MetricsCatalogue())
+        yield Mesh(settings, connection, topics, log, store, Codec(store), MetricsCatalogue(), claims)
     finally:
         await log.close()
 
@@ -179,7 +182,8 @@ def _open_metrics(mesh: Mesh) -> None:
         _LOG.error("no metrics: %s:%d cannot be opened: %s", serving.host, serving.port, error.strerror)
 
 
-def _wiring(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None = None) -> Wiring:
+def wiring_of(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None = None) -> Wiring:
+    """What the tenures of the processor ``name`` share; its group is named like it, after the prefix."""
     group = f"{mesh.topics.prefix}{name}"
     member = KafkaMember(
         mesh.connection,
@@ -191,7 +195,8 @@ def _wiring(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None = 
     return Wiring(group, inputs, own, journal, mesh.log, member, clock, mesh.metrics.processor(name))
 
 
-async def _ensure(mesh: Mesh, specs: Sequence[TopicSpec]) -> None:
+async def ensure(mesh: Mesh, specs: Sequence[TopicSpec]) -> None:
+    """The topics are there as they must be. Raises PartitionMismatch, KafkaRefused, BrokerUnavailable."""
     await settled(lambda: ensure_topics(mesh.connection, specs))
 
 
@@ -230,30 +235,26 @@ async def run_agent(settings: Settings, name: str) -> None:
     agent = agent_named(settings, name)
     async with open_mesh(settings, f"aiosv3-agent-{name}") as mesh:
         processor = await agent_processor(mesh, agent)
-        schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, mesh.topics)
+        schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, mesh.topics, agent.state_type)
         card = card_of(agent, schemas, mesh.topics, settings.kafka.partitions, clock())
         await serve(mesh, processor, [lambda: publish_card(mesh.log, mesh.codec, mesh.topics, card)])
 
 
-async def agent_processor(mesh: Mesh, agent: Agent[Any, Any], live_limit: int = 10_000) -> Processor:
+async def agent_processor(
+    mesh: Mesh, agent: Agent[Any, Any], live_limit: int = 10_000, parking: ParkingPolicy | None = None
+) -> Processor:
     """The processor of an agent, its topics and schemas ready."""
     settings, topics = mesh.settings, mesh.topics
-    await _ensure(mesh, agent_topics(settings, topics, agent.name))
-    schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, topics)
-    await schemas.register(mesh.store)
+    kept = [] if agent.state_type is None else [state_topic(settings, topics, agent.name)]
+    asked = [spec for zone in settings.tools for spec in zone_topics(settings, topics, zone)]
+    await ensure(mesh, [*agent_topics(settings, topics, agent.name), *kept, *asked])
+    setup = replace(agent_setup(mesh, agent), live_limit=live_limit)
+    if parking is not None:
+        setup = replace(setup, parking=parking)
+    await setup.schemas.register(mesh.store)
     await register_released(mesh, {topics.journal(agent.name): "aiosv3.JournalRecord", **mesh_topics(topics)})
-    setup = AgentSetup(
-        agent=agent,
-        schemas=schemas,
-        codec=mesh.codec,
-        store=mesh.store,
-        topics=topics,
-        secret=mesh_secret(settings),
-        defaults=Defaults(settings.mesh.tenant, settings.mesh.clearance),
-        live_limit=live_limit,
-    )
     name = agent.name
-    wiring = _wiring(mesh, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
+    wiring = wiring_of(mesh, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
 
     def open_tenure(partition: int, committed: Committed | None, start: Commit) -> AgentTenure:
         return AgentTenure(wiring, partition, committed, start, setup=setup)
@@ -261,7 +262,27 @@ async def agent_processor(mesh: Mesh, agent: Agent[Any, Any], live_limit: int = 
     return Processor(wiring, open_tenure)
 
 
-def _effectors(wiring: Wiring, effector: Effector, limit: int, dead_letters: str) -> OpenTenure:
+def agent_setup(mesh: Mesh, agent: Agent[Any, Any]) -> AgentSetup:
+    """What all partitions of an agent share, by these settings; its schemas are not registered."""
+    settings, topics = mesh.settings, mesh.topics
+    return AgentSetup(
+        agent=agent,
+        schemas=AgentSchemas(agent.name, agent.input_type, agent.output_type, topics, agent.state_type),
+        codec=mesh.codec,
+        store=mesh.store,
+        topics=topics,
+        secret=mesh_secret(settings),
+        defaults=Defaults(settings.mesh.tenant, settings.mesh.clearance),
+        parking=ParkingPolicy(after=settings.agent.get(agent.name, AgentSettings()).park_after),
+        claims=mesh.claims,
+        zones={name: zone.clearance for name, zone in settings.tools.items()},
+        approvals=settings.kafka.partitions,
+    )
+
+
+def effectors(wiring: Wiring, effector: Effector, limit: int, dead_letters: str) -> OpenTenure:
+    """Opens tenures of ``effector``, each with at most ``limit`` requests in work."""
+
     def open_tenure(partition: int, committed: Committed | None, start: Commit) -> EffectorTenure:
         return EffectorTenure(
             wiring, partition, committed, start, effector=effector, limit=limit, dead_letters=dead_letters
@@ -279,17 +300,18 @@ async def run_router(settings: Settings) -> None:
     async with open_mesh(settings, "aiosv3-router") as mesh:
         pools = [pool_of(name, pool) for name, pool in find_pools(settings).items()]
         await register_released(mesh, mesh_topics(mesh.topics))
-        await _ensure(mesh, [t for pool in pools for t in pool_topics(settings, mesh.topics, pool.name)])
+        await ensure(mesh, [t for pool in pools for t in pool_topics(settings, mesh.topics, pool.name)])
         table = PoolTable()
         await settled(lambda: read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0))
         router = Router(mesh.topics, mesh.codec, pools, table, clock)
-        wiring = _wiring(mesh, "router", mesh.topics.prompts(), mesh.topics.decisions())
-        processor = Processor(wiring, _effectors(wiring, router, _ROUTER_LIMIT, mesh.topics.dead_letters()))
+        wiring = wiring_of(mesh, "router", mesh.topics.prompts(), mesh.topics.decisions())
+        processor = Processor(wiring, effectors(wiring, router, _ROUTER_LIMIT, mesh.topics.dead_letters()))
         await serve(mesh, processor, [lambda: follow(mesh.log, mesh.codec, mesh.topics, table)])
 
 
 async def run_pool(settings: Settings, name: str) -> None:
     """A model worker of pool ``name``."""
+    from aiosv3.router.history import HistoryReader
     from aiosv3.router.status import publish, status_of
     from aiosv3.router.worker import ModelWorker, WorkerPolicy
 
@@ -300,14 +322,15 @@ async def run_pool(settings: Settings, name: str) -> None:
     endpoint = await _endpoint(name, given)
     try:
         async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
-            await _ensure(mesh, pool_topics(settings, mesh.topics, name))
+            await ensure(mesh, pool_topics(settings, mesh.topics, name))
             inputs, own = mesh.topics.pool_prompts(name), mesh.topics.completions(name)
             await register_released(mesh, {inputs: "aiosv3.ModelRequest", own: "aiosv3.Completion"})
             policy = WorkerPolicy(timeout=given.timeout)
             pool = pool_of(name, given)
-            worker = ModelWorker(pool, endpoint, mesh.topics, mesh.store, mesh.codec, clock, policy)
-            wiring = _wiring(mesh, f"pool.{name}", inputs, own)
-            processor = Processor(wiring, _effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
+            history = HistoryReader(mesh.claims)
+            worker = ModelWorker(pool, endpoint, mesh.topics, mesh.store, mesh.codec, clock, policy, history)
+            wiring = wiring_of(mesh, f"pool.{name}", inputs, own)
+            processor = Processor(wiring, effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
             replica = f"{socket.gethostname()}-{os.getpid()}"
 
             def status() -> PoolStatus:

@@ -88,7 +88,10 @@ def project(tmp_path: Path) -> Path:
 def test_each_worker_is_a_process_of_its_own_with_its_own_port(project: Path) -> None:
     settings = load_settings(project).model_copy(update={"up": UpSettings(routers=2, models=3)})
     specs = process_specs(settings, settings.pools, project)
-    assert [spec.name for spec in specs] == ["router-1", "router-2", "pool-small-1", "pool-small-2", "pool-small-3"]
+    assert [spec.name for spec in specs] == [
+        *("router-1", "router-2", "desk-1"),
+        *("pool-small-1", "pool-small-2", "pool-small-3"),
+    ]
     ports = {spec.env["AIOSV3_METRICS__PORT"] for spec in specs}
     assert len(ports) == len(specs)
     for spec in specs:
@@ -143,7 +146,7 @@ def test_json_keeps_its_shape() -> None:
 def test_up_says_what_it_starts_and_what_is_there(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
     said = aiosv3("up", "--detach", "-p", str(project))
     assert said.code == 0
-    assert [spec.name for spec in fake.specs] == ["router-1", "pool-small-1"]
+    assert [spec.name for spec in fake.specs] == ["router-1", "desk-1", "pool-small-1"]
     assert "No agents: list them in aiosv3.toml" in said.err
     assert "Pool small: m at http://127.0.0.1:9/v1, sees public data and below." in said.err
     assert "No pool may see internal data" in said.err
@@ -167,7 +170,7 @@ def test_up_in_the_foreground_says_when_it_is_over(fake: type[FakeStack], projec
 
 
 def test_a_stack_that_runs_is_left_alone_and_said(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
-    fake.found = running("kafka", "registry", "router-1", "pool-small-1")
+    fake.found = running("kafka", "registry", "router-1", "desk-1", "pool-small-1")
     said = aiosv3("up", "--detach", "-p", str(project))
     assert "It is running already. 'aiosv3 down'" in said.err
     fake.found = running("kafka", "registry", "router-1")
@@ -272,5 +275,5 @@ def test_a_task_sent_once_up_says_ready_works_and_ctrl_c_stops_all(
     assert started["phase"] == "ready"
     assert {one["state"] for one in started["processes"]} == {"running"}
     left = [one for one in found if isinstance(one, ProcessId) and is_alive(one)]
-    assert (len(found), left) == (5, [])
+    assert (len(found), left) == (6, [])
     assert aiosv3("status", "-p", str(tmp_path)).code == 3

@@ -23,14 +23,19 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, tuple[str, ...
 
         monkeypatch.setattr(worker, f"run_{kind}", run)
 
-    for kind in ("agent", "router", "pool"):
+    for kind in ("agent", "router", "pool", "zone"):
         replace(kind)
     return calls
 
 
 @pytest.mark.parametrize(
     ("arguments", "kind", "names"),
-    [(("agent", "desk"), "agent", ("desk",)), (("router",), "router", ()), (("pool", "small"), "pool", ("small",))],
+    [
+        (("agent", "desk"), "agent", ("desk",)),
+        (("router",), "router", ()),
+        (("pool", "small"), "pool", ("small",)),
+        (("tools", "office"), "zone", ("office",)),
+    ],
 )
 def test_each_verb_runs_its_worker_with_a_log(
     tmp_path: Path,

@@ -58,6 +58,7 @@ def test_words_for_what_goes_wrong(tmp_path: Path) -> None:
         ("pool-local-1", "model worker"),
         ("kafka", None),
         ("registry", None),
+        ("desk-1", None),
     ],
 )
 def test_kinds(name: str, kind: str | None) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import multiprocessing
-from multiprocessing.synchronize import Event
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,23 +11,23 @@ from aiosv3.app.localstack.locks import exclusive
 
 pytestmark = pytest.mark.process
 
-
-def _hold(path: Path, held: Event, over: Event) -> None:
-    with exclusive(path, 10):
-        held.set()
-        over.wait(30)
+HOLD = """
+import signal, sys
+from pathlib import Path
+from aiosv3.app.localstack.locks import exclusive
+with exclusive(Path(sys.argv[1]), 10):
+    print("held", flush=True)
+    signal.pause()
+"""
 
 
 def test_a_lock_is_held_against_other_processes_and_freed_by_death(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, over = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "lock", held, over))
-    other.start()
-    assert held.wait(30)
-    with pytest.raises(LockTimeout, match="held by another process"), exclusive(tmp_path / "lock", 0.1):
-        pass
-    other.kill()
-    with exclusive(tmp_path / "lock", 20):
-        pass
-    other.join()
-    other.close()
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LockTimeout, match="held by another process"), exclusive(tmp_path / "lock", 0.1):
+            pass
+        other.kill()
+        with exclusive(tmp_path / "lock", 20):
+            pass

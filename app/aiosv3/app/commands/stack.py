@@ -20,6 +20,7 @@ from aiosv3.app.localstack.stack import Stack
 from aiosv3.app.localstack.status import StackStatus
 from aiosv3.app.projects import api_key, check_local_runtime, check_pins, find_pools, load_agents
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError, load_settings, project_file
+from aiosv3.app.tooling import open_zone
 
 _CONSOLE: Final = Console(stderr=True, soft_wrap=True, highlight=False)
 _WORKER_STAGE: Final = 2
@@ -133,9 +134,15 @@ def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project
     for name, pool in pools.items():
         api_key(name, pool)
         check_local_runtime(name, pool)
+    for name in settings.tools:
+        open_zone(settings, name)
     tail = ("--project", str(project.resolve())) if project is not None else ()
-    wanted: list[tuple[str, tuple[str, ...], int]] = [("router", ("router",), settings.up.routers)]
+    wanted: list[tuple[str, tuple[str, ...], int]] = [
+        ("router", ("router",), settings.up.routers),
+        ("desk", ("desk",), settings.up.desks),
+    ]
     wanted += [(f"pool-{name}", ("pool", name), settings.up.models) for name in pools]
+    wanted += [(f"tools-{name}", ("tools", name), settings.up.tools) for name in settings.tools]
     wanted += [(f"agent-{name}", ("agent", name), settings.up.agents) for name in agents]
     named = {name: pool.model_dump(mode="json", exclude_unset=True) for name, pool in pools.items()}
     environment = {} if settings.pools else {"AIOSV3_POOLS": json.dumps(named)}

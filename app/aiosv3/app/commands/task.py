@@ -12,7 +12,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from aiosv3.agents.mailbox import message_record
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
+from aiosv3.app.people import user_name
 from aiosv3.app.reading import Reading
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.workers import Mesh, open_mesh
@@ -20,7 +22,7 @@ from aiosv3.schemas import headers as names
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.topics import TaskHandle
 from aiosv3.streams.answers import journal_outgoing
-from aiosv3.streams.log import Headers, Outgoing
+from aiosv3.streams.log import Appended, Headers, Outgoing
 from aiosv3.streams.tenure import appended
 
 app = typer.Typer(help="Send tasks to agents, look at them, cancel them.", no_args_is_help=True)
@@ -37,22 +39,30 @@ def send(
     key: Annotated[str | None, typer.Option("--key", help="Task key: tasks of one key keep their order.")] = None,
     task_id: Annotated[str | None, typer.Option("--id", help="The same id twice is the same task.")] = None,
     header: Annotated[list[str] | None, typer.Option("--header", help="name=value, may be repeated.")] = None,
+    who: Annotated[str | None, typer.Option("--as", help="Who starts it (default: who is logged in).")] = None,
     project: Project = None,
 ) -> None:
-    """Send one task event and print its handle."""
-    if value == "-":
-        value = sys.stdin.read()
-    try:
-        json.loads(value)
-    except ValueError as error:
-        raise SettingsError(f"--json is not JSON: {error}") from None
-    added = [_header(text) for text in header or []]
+    """Send one task event and print its handle. Who starts a task cannot approve what it asks for."""
+    text = _json(value, "--json")
+    by = who if who is not None else user_name()
+    added = [(names.CE_AUTHID, by.encode())] if by else []
+    added += [header_of(text) for text in header or []]
     chosen = task_id or str(uuid.uuid4())
-    event = TaskEvent(agent, chosen, key or chosen, value.encode(), added)
+    event = TaskEvent(agent, chosen, key or chosen, text.encode(), added)
     typer.echo(str(asyncio.run(send_event(settings_of(project), event))))
 
 
-def _header(text: str) -> tuple[str, bytes]:
+def _json(given: str, where: str) -> str:
+    text = sys.stdin.read() if given == "-" else given
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"{where} is not JSON: {error}") from None
+    return text
+
+
+def header_of(text: str) -> tuple[str, bytes]:
+    """``name=value`` of an option. Raises :class:`SettingsError`."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise SettingsError(f"--header {text!r} is not name=value")
@@ -88,13 +98,19 @@ def event_headers(event: TaskEvent, now: datetime) -> Headers:
 async def send_event(settings: Settings, event: TaskEvent) -> TaskHandle:
     """Appends the event; the handle carries the partition, so that the result and a cancel find it."""
     async with open_mesh(settings, "aiosv3-cli") as mesh:
-        topic = mesh.topics.tasks(event.agent)
-        await _partition(mesh, event.agent, topic, 0)
-        record = Outgoing(topic, None, event.key.encode(), event.value, event_headers(event, datetime.now(UTC)))
-        return TaskHandle(event.agent, (await appended(mesh.log, record)).partition, event.id)
+        await check_partition(mesh, event.agent, mesh.topics.tasks(event.agent), 0)
+        return TaskHandle(event.agent, (await append_event(mesh, event)).partition, event.id)
 
 
-async def _partition(mesh: Mesh, agent: str, topic: str, partition: int) -> None:
+async def append_event(mesh: Mesh, event: TaskEvent) -> Appended:
+    """Where the event is, and since when (broker time)."""
+    headers = event_headers(event, datetime.now(UTC))
+    return await appended(
+        mesh.log, Outgoing(mesh.topics.tasks(event.agent), None, event.key.encode(), event.value, headers)
+    )
+
+
+async def check_partition(mesh: Mesh, agent: str, topic: str, partition: int) -> None:
     """Raises :class:`SettingsError` where the broker does not have this partition of an agent's topic."""
     count = await Reading(mesh).partitions(topic)
     if count == 0:
@@ -140,7 +156,7 @@ async def _get(settings: Settings, handle: TaskHandle, wait: float) -> dict[str,
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         reading = Reading(mesh)
         topic = mesh.topics.results(handle.agent)
-        await _partition(mesh, handle.agent, topic, handle.partition)
+        await check_partition(mesh, handle.agent, topic, handle.partition)
         position = 0
         while True:
             position, found = await reading.find(topic, handle.partition, handle.task_id, position)
@@ -154,6 +170,29 @@ async def _get(settings: Settings, handle: TaskHandle, wait: float) -> dict[str,
 
 
 @app.command()
+def tell(
+    handle: Handle,
+    name: Annotated[str, typer.Argument(help="Name of the message, as the agent receives it.")],
+    content: Annotated[str, typer.Argument(help="The message, as JSON; '-' reads it from stdin.")],
+    message_id: Annotated[str | None, typer.Option("--id", help="The same id twice is the same message.")] = None,
+    project: Project = None,
+) -> None:
+    """Send a message to a task; it waits until the task asks for it, and may even come before the task."""
+    chosen = message_id or str(uuid.uuid4())
+    text = _json(content, "the message")
+    asyncio.run(_tell(settings_of(project), TaskHandle.parse(handle), name, text, chosen))
+    typer.echo(f"{handle}: message {chosen} sent")
+
+
+async def _tell(settings: Settings, handle: TaskHandle, name: str, content: str, message_id: str) -> None:
+    async with open_mesh(settings, "aiosv3-cli") as mesh:
+        topic = mesh.topics.journal(handle.agent)
+        await check_partition(mesh, handle.agent, topic, handle.partition)
+        record = message_record(handle.task_id, name, content, message_id)
+        await appended(mesh.log, journal_outgoing(mesh.codec, topic, handle.partition, record, b"aiosv3/cli"))
+
+
+@app.command()
 def cancel(handle: Handle, project: Project = None) -> None:
     """Cancel a task; it may even come before the task. Calls that are already routed may still be made."""
     asyncio.run(_cancel(settings_of(project), TaskHandle.parse(handle)))
@@ -162,7 +201,12 @@ def cancel(handle: Handle, project: Project = None) -> None:
 
 async def _cancel(settings: Settings, handle: TaskHandle) -> None:
     async with open_mesh(settings, "aiosv3-cli") as mesh:
-        record = JournalRecord(handle.task_id, -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)
-        topic = mesh.topics.journal(handle.agent)
-        await _partition(mesh, handle.agent, topic, handle.partition)
-        await appended(mesh.log, journal_outgoing(mesh.codec, topic, handle.partition, record, b"aiosv3/cli"))
+        await check_partition(mesh, handle.agent, mesh.topics.journal(handle.agent), handle.partition)
+        await append_cancel(mesh, handle)
+
+
+async def append_cancel(mesh: Mesh, handle: TaskHandle) -> None:
+    """Asks for the task's end; nothing happens where it has ended."""
+    record = JournalRecord(handle.task_id, -1, None, None, JournalKind.CANCEL, Outcome.CANCELLED)
+    topic = mesh.topics.journal(handle.agent)
+    await appended(mesh.log, journal_outgoing(mesh.codec, topic, handle.partition, record, b"aiosv3/cli"))

@@ -133,12 +133,15 @@ async def _traced(settings: Settings, reading: Reading) -> list[str]:
         found += [topics.tasks(name), topics.journal(name), topics.results(name)]
     for pool in sorted(pools | settings.pools.keys()):
         found += [topics.pool_prompts(pool), topics.completions(pool)]
+    for zone in sorted(settings.tools):
+        found += [topics.tools(zone), topics.tool_results(zone)]
     return found
 
 
 def _order(topic: str) -> int:
     """Records of one millisecond, in the order in which they cause each other."""
-    kinds = ("tasks.", "prompts", "decisions", "prompts.", "completions.", "journal.", "results.", "dead-letters")
+    asked = ("tasks.", "prompts", "decisions", "prompts.", "completions.", "tools.", "tool-results.")
+    kinds = (*asked, "journal.", "results.", "dead-letters")
     return max((place for place, kind in enumerate(kinds) if topic.startswith(kind)), default=len(kinds))
 
 
@@ -176,7 +179,9 @@ def _draw(task_id: str, rows: list[dict[str, Any]]) -> None:
 
 def _said(row: dict[str, Any]) -> str:
     value = row["value"]
-    parts = [str(value[name]) for name in ("kind", "outcome", "pool", "model", "reason") if value.get(name)]
+    parts = [
+        str(value[name]) for name in ("kind", "outcome", "pool", "model", "server", "tool", "reason") if value.get(name)
+    ]
     if error := value.get("error"):
         parts.append(f"{error.get('type')}: {error.get('message')}")
     usage = value.get("usage") or {}

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from aiosv3.app.commands.options import Project, log_to_stderr, settings_of
+from aiosv3.app.desks import run_desk
+from aiosv3.app.tooling import run_zone
 from aiosv3.app.workers import run_agent, run_pool, run_router
 
 app = typer.Typer(
@@ -32,7 +34,21 @@ def router(project: Project = None) -> None:
 
 
 @app.command()
+def desk(project: Project = None) -> None:
+    """Check what people answer, and hand it to the agents that asked."""
+    log_to_stderr()
+    asyncio.run(run_desk(settings_of(project)))
+
+
+@app.command()
 def pool(name: Name, project: Project = None) -> None:
     """Call the models of a pool."""
     log_to_stderr()
     asyncio.run(run_pool(settings_of(project), name))
+
+
+@app.command()
+def tools(zone: Name, project: Project = None) -> None:
+    """Call the tools of a zone."""
+    log_to_stderr()
+    asyncio.run(run_zone(settings_of(project), zone))
