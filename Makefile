@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEV := $(VENV)/.dev
 LOCAL := $(VENV)/.local
 
-.PHONY: help setup demo test check bench docs up down simulate
+.PHONY: help setup demo test check bench compare docs up down simulate
 
 help: ## these verbs
 	@echo "make VERB, where VERB is one of"
@@ -38,6 +38,9 @@ check: $(DEV) docs ## format, lint, types, layout, documentation and its snippet
 
 bench: $(DEV) ## the benchmarks, printed as the reports quote them
 	$(BIN)/python -m bench
+
+compare: $(DEV) ## the same seven programs on other frameworks too, killed and restarted (20 minutes, 1 GB of downloads)
+	$(BIN)/python -m docs.compare.run --write
 
 docs: $(DEV) ## the documentation in docs/_build/html, a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

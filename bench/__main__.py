@@ -15,16 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, but not "as"
 
 from aiosv3.app.localstack.kafka import KafkaServer
+from aiosv3.schemas.state import Projection
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "process"))
+sys.path[:0] = [str(HERE.parent / "tests" / name) for name in ("process", "simulation")]
 
+from conversation_run import Talk, a_task_a_turn, one_task, one_task_inline, without_memory  # noqa: E402
 from counting_endpoint import CountingEndpoint  # noqa: E402 -- shared with the crash test
 
 
@@ -99,6 +102,46 @@ def in_flight(bootstrap: str, repeats: int) -> None:
             f"{cpu:.0f} µs CPU a task (median of {repeats})",
             flush=True,
         )
+
+
+def parking(bootstrap: str, pairs: int) -> None:
+    """What 10,000 parked tasks cost: memory, and what a no-op task and the loop feel of them."""
+    count = 10_000
+    (each,) = script("parking.py", bootstrap, "parkbytes.", count, "bytes")
+    runs = [script("parking.py", bootstrap, f"park{number}.", count) for number in range(pairs)]
+    figures = [statistics.median(run[place] for run in runs) for place in range(9)]
+    before, late, after, later = figures[0:2], figures[2:4], figures[4:6], figures[6:8]
+    print(
+        f"{count:,} parked tasks: {each / 1024:.1f} KiB each; no-op task p50 {after[0]:.1f} ms, p99 {after[1]:.1f} ms "
+        f"with them, {before[0]:.1f} and {before[1]:.1f} without; a timer of the loop late by p50 {later[0]:.2f} ms, "
+        f"p99 {later[1]:.2f} ms with them, {late[0]:.2f} and {late[1]:.2f} without; restored in {figures[8]:.1f} s "
+        f"(median of {pairs})",
+        flush=True,
+    )
+
+
+def conversation() -> None:
+    """What a hundred calls of a conversation that grows to 800 kB leave on all topics and in the claim store."""
+    for talk in (Talk(), Talk(said=4_000, answered=4_000)):
+        runs = {run.__name__: run(talk).total for run in (one_task, a_task_a_turn, without_memory, one_task_inline)}
+        times = {name: total / talk.payload for name, total in runs.items()}
+        print(
+            f"{talk.calls} calls, conversation of {talk.payload / 1e3:.0f} kB ({talk.said} + {talk.answered} bytes a "
+            f"call): everything stored is {times['one_task']:.2f} times that in one task, {times['a_task_a_turn']:.2f} "
+            f"with a task a turn (the same calls without a memory: {times['without_memory']:.2f}); with all of it in "
+            f"each prompt {times['one_task_inline']:.0f}",
+            flush=True,
+        )
+
+
+def state_table(keys: int) -> None:
+    """Memory that a worker needs for each key of its partitions, beside the bytes of key and state."""
+    sizes = (len("customer-0000000"), 200)
+    tracemalloc.start()
+    table = {f"customer-{number:07}": Projection(number, bytes(sizes[1])) for number in range(keys)}
+    held = tracemalloc.get_traced_memory()[0] / len(table)
+    tracemalloc.stop()
+    print(f"state of a key in memory: {held - sum(sizes):.0f} bytes beside key and value ({keys:,} keys)", flush=True)
 
 
 PROJECT = """
@@ -187,9 +230,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--calls", type=int, default=300)
-    parser.add_argument("--only", choices=["noop", "in-flight", "routed"])
+    parser.add_argument("--only", choices=["conversation", "noop", "in-flight", "parking", "routed"])
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}", flush=True)
+    if options.only in (None, "conversation"):
+        conversation()
+        state_table(100_000)
+        if options.only is not None:
+            return
     imports(options.pairs)
     with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
         server = None if options.bootstrap else KafkaServer(Path(folder) / "kafka")
@@ -201,6 +249,8 @@ def main() -> None:
                 noop(bootstrap, options.count, options.pairs)
             if options.only in (None, "in-flight"):
                 in_flight(bootstrap, max(1, options.pairs // 2))
+            if options.only in (None, "parking"):
+                parking(bootstrap, max(1, options.pairs // 2))
             if options.only in (None, "routed"):
                 routed(bootstrap, options.calls)
         finally:

@@ -43,6 +43,14 @@ async def waits(_ctx: Context, ticket: Ticket) -> Labelled:
 
 
 @agent
+async def holds(ctx: Context, ticket: Ticket) -> Labelled:
+    """Ends at once, or (priority 9) waits for a message that nobody sends."""
+    if ticket.priority == 9:
+        await ctx.receive("go", str)
+    return Labelled(id=ticket.id, label="x", note="", priority=ticket.priority, amount=ticket.amount)
+
+
+@agent
 async def asks(ctx: Context, ticket: Ticket) -> Labelled:
     """One routed model call."""
     text = await ctx.generate(ticket.text, max_tokens=16)

@@ -18,7 +18,7 @@ version = release
 
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "_generated", "adr/template.md"]
+exclude_patterns = ["_build", "_generated", "adr/template.md", "compare/results.md"]
 
 # A plain ```mermaid fence is drawn here and by every Git host alike.
 myst_fence_as_directive = ["mermaid"]

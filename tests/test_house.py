@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-VERBS: Final = ("help", "setup", "demo", "test", "check", "bench", "docs", "up", "down", "simulate")
-EXTRAS: Final = ("local", "vllm", "weaviate", "redis", "faust", "presidio", "otel", "dev")
+VERBS: Final = ("help", "setup", "demo", "test", "check", "bench", "compare", "docs", "up", "down", "simulate")
+EXTRAS: Final = ("local", "vllm", "weaviate", "redis", "faust", "presidio", "otel", "mcp", "dev")
 
 # Joined here, so that this file does not hold them either.
 REGISTRY_HOSTS: Final = tuple(

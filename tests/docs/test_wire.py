@@ -48,8 +48,11 @@ def test_every_topic_is_named() -> None:
         "tasks": "tasks.AGENT",
         "journal": "journal.AGENT",
         "results": "results.AGENT",
+        "state": "state.AGENT",
         "pool_prompts": "prompts.POOL",
         "completions": "completions.POOL",
+        "tools": "tools.ZONE",
+        "tool_results": "tool-results.ZONE",
     }
     topics = Topics(prefix="")
     methods = {name for name in vars(Topics) if not name.startswith("_")} - {"prefix", "subject"}
