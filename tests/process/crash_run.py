@@ -72,6 +72,11 @@ class Run:
         """These topics exist."""
         return {self.topic(name) for name in names} <= set(self.producer.list_topics(timeout=10).topics)
 
+    def registered(self, name: str) -> bool:
+        """The schema of a topic's values is in the project's lock: its worker has come further than to make topics."""
+        lock = self.mesh.lock
+        return lock.exists() and f'"{self.topic(name)}-value"' in lock.read_text()
+
     def committed(self, group: str, topic: str, partition: int) -> int:
         """The base that a group has committed."""
         config = {"bootstrap.servers": self.mesh.bootstrap, "group.id": self.topic(group), "enable.auto.commit": False}

@@ -70,7 +70,7 @@ CASES = [
 def test_each_bad_record_ends_in_words_and_the_others_go_on(mesh: WorkerProcesses) -> None:
     mesh.start("agent", "agent", "plain")
     run = Run(mesh)
-    run.wait(lambda: run.there("results.plain"), "the topics")
+    run.wait(lambda: run.there("results.plain") and run.registered("results.plain"), "topics and schemas")
     truncated = Bad("truncated-avro", _truncated(mesh), words="bytes do not fit")
     for case in [*CASES, truncated]:
         headers = [("ce_id", case.name.encode()), *case.headers.items()]
@@ -142,7 +142,7 @@ def test_an_unreachable_registry_pauses_the_partition_and_drops_nothing(mesh: Wo
     """A schema id that only the registry knows, while it is away: not a dead letter; it is read when it is back."""
     mesh.start("agent", "agent", "plain")
     run = Run(mesh)
-    run.wait(lambda: run.there("results.plain"), "the topics")
+    run.wait(lambda: run.there("results.plain") and run.registered("results.plain"), "topics and schemas")
     run.producer.produce(run.topic("tasks.plain"), GOOD, b"k", partition=1, headers=[("ce_id", b"before")])
     run.wait(lambda: "before" in run.results("plain"), "a first result, by schemas that the project keeps from now on")
     mesh.kill("agent")
@@ -187,7 +187,7 @@ def test_a_base_below_the_log_start_is_a_named_stop(mesh: WorkerProcesses) -> No
 
     mesh.start("agent", "agent", "plain")
     run = Run(mesh)
-    run.wait(lambda: run.there("results.plain"), "the topics")
+    run.wait(lambda: run.there("results.plain") and run.registered("results.plain"), "topics and schemas")
     topic = run.topic("tasks.plain")
     run.producer.produce(topic, GOOD, b"k", partition=0, headers=[("ce_id", b"first")])
     run.producer.flush(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -68,7 +69,9 @@ def _place(settings: Settings, zone: ToolZoneSettings, given: ToolServerSettings
 
 
 def _program(settings: Settings, command: str) -> str:
-    """A path is the project's, a bare name is looked for in PATH."""
+    """A path is the project's; ``python`` is the interpreter of this worker; other names are looked for in PATH."""
+    if command == "python":
+        return sys.executable
     return str((settings.folder / command).resolve()) if "/" in command else command
 
 
