@@ -12,10 +12,10 @@ import pytest
 from aiosv3.agents.agent import Agent, Limits, Order
 from aiosv3.agents.context import Context
 from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry, Task
-from aiosv3.agents.setup import AgentSetup, ParkingPolicy
 from aiosv3.agents.steps import Step
 from aiosv3.agents.task import TaskRun
-from aiosv3.agents.tenure import AgentTenure
+from aiosv3.agents.worker.setup import AgentSetup, ParkingPolicy
+from aiosv3.agents.worker.tenure import AgentTenure
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import CANCEL_TYPE, CE_ID, CE_TYPE, REPLY, ROUTE, Clearance, Grant, Reply, Route

@@ -25,7 +25,7 @@ def test_a_name_that_is_not_there() -> None:
 def test_defining_agents_loads_neither_kafka_nor_avro() -> None:
     code = (
         "from aiosv3.agents import Context, agent; import sys;"
-        " print(*sorted({'confluent_kafka', 'fastavro', 'httpx', 'aiosv3.agents.tenure'} & set(sys.modules)))"
+        " print(*sorted({'confluent_kafka', 'fastavro', 'httpx', 'aiosv3.agents.worker.tenure'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from aiosv3.agents import Agent, Context, agent
-from aiosv3.agents.carry import carry_in, claimed, journal_record
 from aiosv3.agents.opentasks import PartitionLog, claims_of, find_tasks, try_task
-from aiosv3.agents.setup import AgentSetup
 from aiosv3.agents.testing import NEVER, Handle, MeshTest
+from aiosv3.agents.worker.carry import carry_in, claimed, journal_record
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.records import JournalKind
 from aiosv3.streams.commit import Commit

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from aiosv3.agents import Agent, AgentDefinitionError, Context, agent
 from aiosv3.agents.facts import JournalEntry
 from aiosv3.agents.opentasks import find_tasks, try_task
-from aiosv3.agents.ownership import Ownership
 from aiosv3.agents.patches import Patches
 from aiosv3.agents.testing import MeshTest, TaskFailed, TaskStuck
 from aiosv3.agents.testing.cast import Cast
 from aiosv3.agents.testing.world import World
+from aiosv3.agents.worker.ownership import Ownership
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.topics import TaskHandle
 from aiosv3.streams.commit import Commit

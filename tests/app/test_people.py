@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aiosv3.agents.desk import AnswerRefused
-from aiosv3.agents.questions import place_of, verdict_outgoing
+from aiosv3.agents.worker.desk import AnswerRefused
+from aiosv3.agents.worker.questions import place_of, verdict_outgoing
 from aiosv3.app.people import Answered, NoSuchQuestion, NotAccepted, People, user_name
 from aiosv3.app.settings import load_settings
 from aiosv3.app.topology import base_topics

@@ -8,9 +8,9 @@ from typing import Any
 from simulated_mesh import AGENTS, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 from state_checker import StateChecker
 
-from aiosv3.agents.admission import Defaults, admitted, grant_of, identify
 from aiosv3.agents.facts import JournalEntry
 from aiosv3.agents.task import TaskRun
+from aiosv3.agents.worker.admission import Defaults, admitted, grant_of, identify
 from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
 from aiosv3.streams.log import Record
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiosv3.agents.local import execute
 from aiosv3.agents.people import approval_content
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, PersonStep, Step, TimerStep, ToolStep
+from aiosv3.agents.worker.local import execute
 from aiosv3.schemas.records import JournalKind, Prompt, Role, Usage
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from history_checker import Checker
 from simulated_mesh import AGENTS, PARTITIONS, PROGRAMS, Pressure, SimulatedMesh
 from state_checker import StateChecker
 
-from aiosv3.agents.setup import ParkingPolicy
+from aiosv3.agents.worker.setup import ParkingPolicy
 from aiosv3.streams.offsets import SET_ROOM
 from aiosv3.streams.testing import Faults, Noise, Simulation
 

@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from aiosv3.agents import Agent, AgentSetup, AgentTenure, Context, agent
-from aiosv3.agents.desk import DeskSetup, DeskTenure
 from aiosv3.agents.mailbox import message_record
-from aiosv3.agents.questions import answer_outgoing, entry_in
-from aiosv3.agents.setup import ParkingPolicy
+from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
+from aiosv3.agents.worker.questions import answer_outgoing, entry_in
+from aiosv3.agents.worker.setup import ParkingPolicy
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import Overloaded
 from aiosv3.router.pools import Pool, PoolTable

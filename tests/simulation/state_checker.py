@@ -8,8 +8,8 @@ from functools import partial
 
 from simulated_mesh import PARTITIONS, Done, SimulatedMesh
 
-from aiosv3.agents.admission import identify
 from aiosv3.agents.keyed import KeyedState
+from aiosv3.agents.worker.admission import identify
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.records import Outcome
 from aiosv3.schemas.state import StateChange, StateRecord

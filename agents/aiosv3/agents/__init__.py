@@ -27,11 +27,11 @@ from aiosv3.agents.tools import Secret, Tool, tool
 from aiosv3.agents.turn import ModelTurn, ToolCall
 
 if TYPE_CHECKING:
-    from aiosv3.agents.admission import Defaults
     from aiosv3.agents.facts import Task
-    from aiosv3.agents.setup import AgentSetup, ParkingPolicy
     from aiosv3.agents.task import TaskRun
-    from aiosv3.agents.tenure import AgentTenure
+    from aiosv3.agents.worker.admission import Defaults
+    from aiosv3.agents.worker.setup import AgentSetup, ParkingPolicy
+    from aiosv3.agents.worker.tenure import AgentTenure
 
 __all__ = [
     "Agent",
@@ -69,10 +69,10 @@ __all__ = [
 ]
 
 _WORKER_SIDE = {
-    "AgentSetup": "aiosv3.agents.setup",
-    "AgentTenure": "aiosv3.agents.tenure",
-    "Defaults": "aiosv3.agents.admission",
-    "ParkingPolicy": "aiosv3.agents.setup",
+    "AgentSetup": "aiosv3.agents.worker.setup",
+    "AgentTenure": "aiosv3.agents.worker.tenure",
+    "Defaults": "aiosv3.agents.worker.admission",
+    "ParkingPolicy": "aiosv3.agents.worker.setup",
     "Task": "aiosv3.agents.facts",
     "TaskRun": "aiosv3.agents.task",
 }

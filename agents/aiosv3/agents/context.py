@@ -14,11 +14,11 @@ from aiosv3.agents.conversation import Conversation
 from aiosv3.agents.decoding import adapter_of, decoded, model_answer
 from aiosv3.agents.errors import AgentFailed, BudgetExceeded, ToolFailed
 from aiosv3.agents.keyed import S, StateAccess
-from aiosv3.agents.local import Keyed, keyed
 from aiosv3.agents.people import PeopleSteps
 from aiosv3.agents.prompting import complexity_of, needs_of, prompt_of, prompt_parts, tokens_of
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, ToolStep, due_after, request_hash
 from aiosv3.agents.tools import Tool, arguments_text
+from aiosv3.agents.worker.local import Keyed, keyed
 from aiosv3.schemas.headers import Route
 from aiosv3.schemas.records import Message, Prompt, Role, Usage
 

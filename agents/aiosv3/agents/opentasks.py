@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aiosv3.agents.admission import Identity, admitted, grant_of, identify, input_of, wishes_of
-from aiosv3.agents.carry import carry_in, decode_entries, task_record
 from aiosv3.agents.facts import JournalEntry, Task
 from aiosv3.agents.keyed import KeyedState
-from aiosv3.agents.ownership import Ownership, patches_in
 from aiosv3.agents.replay import Replayed, replay
-from aiosv3.agents.setup import AgentSetup
+from aiosv3.agents.worker.admission import Identity, admitted, grant_of, identify, input_of, wishes_of
+from aiosv3.agents.worker.carry import carry_in, decode_entries, task_record
+from aiosv3.agents.worker.ownership import Ownership, patches_in
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.headers import CE_TYPE
 from aiosv3.schemas.records import Carry, JournalRecord

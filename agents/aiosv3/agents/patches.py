@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiosv3.agents.controls import GENERATION
 from aiosv3.agents.errors import AgentDefinitionError
-from aiosv3.agents.ownership import Ownership
 from aiosv3.agents.steps import PatchStep, request_hash
+from aiosv3.agents.worker.ownership import Ownership
 from aiosv3.schemas.records import JournalKind
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any, Final
 from aiosv3.agents.agent import Agent
 from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry, Task
 from aiosv3.agents.keyed import KeyedState
-from aiosv3.agents.ownership import Ownership
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, PersonStep, ReceiveStep, Step, TimerStep, ToolStep
 from aiosv3.agents.task import TaskRun
+from aiosv3.agents.worker.ownership import Ownership
 from aiosv3.schemas.records import JournalKind, Role
 
 _EXCERPT: Final = 200

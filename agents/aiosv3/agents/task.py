@@ -18,13 +18,13 @@ from aiosv3.agents.errors import AgentDefinitionError, OutsideStep, StepError, S
 from aiosv3.agents.facts import DEADLINE_STEP, GRACE_STEP, Finish, JournalEntry, Task
 from aiosv3.agents.keyed import KeyedState
 from aiosv3.agents.mailbox import Mailbox
-from aiosv3.agents.ownership import Ownership
 from aiosv3.agents.patches import Patches
 from aiosv3.agents.pending import Pending, retrieve
 from aiosv3.agents.spending import Spending
 from aiosv3.agents.stepids import StepIds
 from aiosv3.agents.steps import CallStep, CancelStep, ReceiveStep, Step, TimerStep, reply_token, request_hash
 from aiosv3.agents.taskloop import TaskLoop
+from aiosv3.agents.worker.ownership import Ownership
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.records import JournalKind, Outcome, StepFailure, Usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from aiosv3.agents.desk import DeskSetup, DeskTenure
+from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
 from aiosv3.app.settings import Settings
 from aiosv3.app.topology import base_topics
 from aiosv3.app.workers import Mesh, ensure, open_mesh, serve, wiring_of

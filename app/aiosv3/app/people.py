@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from aiosv3.agents.desk import AnswerRefused
-from aiosv3.agents.questions import Entry, QuestionTable, answer_outgoing, entry_in, place_of, refusal
+from aiosv3.agents.worker.desk import AnswerRefused
+from aiosv3.agents.worker.questions import Entry, QuestionTable, answer_outgoing, entry_in, place_of, refusal
 from aiosv3.app.reading import Reading
 from aiosv3.app.workers import Mesh, clock
 from aiosv3.schemas.errors import AiosError, WireError

@@ -7,11 +7,11 @@ from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from aiosv3.agents.messages import CANCEL_TYPE
-from aiosv3.agents.questions import answer_outgoing, entry_in
 from aiosv3.agents.testing.errors import NotScripted
 from aiosv3.agents.testing.prompt import readable
 from aiosv3.agents.testing.scripts import Call, PersonSaid, Said, Scripts
+from aiosv3.agents.worker.messages import CANCEL_TYPE
+from aiosv3.agents.worker.questions import answer_outgoing, entry_in
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.headers import CE_ID, CE_TYPE, REPLY, ROUTE, Reply, Route
 from aiosv3.schemas.people import PersonAnswer, Question

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, Final
 
 from aiosv3.agents.agent import Agent
-from aiosv3.agents.desk import DeskSetup, DeskTenure
-from aiosv3.agents.setup import AgentSetup, ParkingPolicy
-from aiosv3.agents.tenure import AgentTenure
 from aiosv3.agents.testing.process import Part
 from aiosv3.agents.testing.scripts import Scripts
 from aiosv3.agents.testing.values import Values
 from aiosv3.agents.testing.wire import HOUSEKEEPING_S
+from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
+from aiosv3.agents.worker.setup import AgentSetup, ParkingPolicy
+from aiosv3.agents.worker.tenure import AgentTenure
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance

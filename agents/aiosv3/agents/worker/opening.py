@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from aiosv3.agents.carry import carry_in, journal_record, schemas_of, task_record
-from aiosv3.agents.carrying import filled
 from aiosv3.agents.facts import JournalEntry
-from aiosv3.agents.parked import Parked, ParkedTasks
-from aiosv3.agents.setup import AgentSetup
+from aiosv3.agents.worker.carry import carry_in, journal_record, schemas_of, task_record
+from aiosv3.agents.worker.carrying import filled
+from aiosv3.agents.worker.parked import Parked, ParkedTasks
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable
 from aiosv3.schemas.records import Carry
 from aiosv3.streams.errors import AppendUnknown, BrokerUnavailable, ClaimMissing, ClaimsUnavailable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aiosv3.agents.early import CANCEL_KEPT_MS, Early
 from aiosv3.agents.facts import JournalEntry
+from aiosv3.agents.worker.early import CANCEL_KEPT_MS, Early
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 
 

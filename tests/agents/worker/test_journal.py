@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aiosv3.agents.facts import JournalEntry
-from aiosv3.agents.journal import JournalFeed
+from aiosv3.agents.worker.journal import JournalFeed
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
@@ -155,7 +155,7 @@ class Claims(MemoryClaims):
 async def test_content_in_the_claim_store_is_fetched_before_its_record_is_delivered(
     made: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiosv3.agents.journal._RETRY_S", 0.0)
+    monkeypatch.setattr("aiosv3.agents.worker.journal._RETRY_S", 0.0)
     claims, whole = Claims(), list[JournalRecord]()
     feed = JournalFeed(
         made.codec,

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, Final
 
 from aiosv3.agents.facts import Finish
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.sending import StepSender
-from aiosv3.agents.setup import AgentSetup
-from aiosv3.agents.state import StateTable
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.sending import StepSender
+from aiosv3.agents.worker.setup import AgentSetup
+from aiosv3.agents.worker.state import StateTable
 from aiosv3.schemas.envelope import ResultEnvelope
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable
 from aiosv3.schemas.headers import Reply

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiosv3.agents.people import approval_content
-from aiosv3.agents.questions import Entry, QuestionTable, Roles, entry_in, refusal, verdict_outgoing
+from aiosv3.agents.worker.questions import Entry, QuestionTable, Roles, entry_in, refusal, verdict_outgoing
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question, QuestionKind

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from aiosv3.agents import Context, Limits
 from aiosv3.agents.agent import Order
-from aiosv3.agents.state import StateTable
+from aiosv3.agents.worker.state import StateTable
 from aiosv3.schemas.headers import CE_ID, GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.records import Outcome
 from aiosv3.schemas.state import StateChange

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from aiosv3.agents.carry import claimed, journal_record
-from aiosv3.agents.sending import StepSender
-from aiosv3.agents.setup import AgentSetup
+from aiosv3.agents.worker.carry import claimed, journal_record
+from aiosv3.agents.worker.sending import StepSender
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.records import Carry, CarryEntry, CarryTimer, JournalKind, JournalRecord, Outcome
 from aiosv3.streams.answers import journal_outgoing

@@ -7,25 +7,25 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
-from aiosv3.agents.admission import Identity
-from aiosv3.agents.building import Building
-from aiosv3.agents.carry import carry_in
-from aiosv3.agents.carrying import Carrier
-from aiosv3.agents.early import Early
-from aiosv3.agents.ending import Ending
 from aiosv3.agents.facts import Finish, JournalEntry, Task
-from aiosv3.agents.journal import JournalFeed
-from aiosv3.agents.lanes import Lanes
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.messages import Messages
-from aiosv3.agents.opening import Opening
-from aiosv3.agents.ownership import Remarking, patches_header, patches_in
-from aiosv3.agents.parked import Parked, ParkedTasks
-from aiosv3.agents.parking import Parking
-from aiosv3.agents.running import Running
-from aiosv3.agents.sending import StepSender
-from aiosv3.agents.setup import AgentSetup
-from aiosv3.agents.state import StateAhead, StateTable
+from aiosv3.agents.worker.admission import Identity
+from aiosv3.agents.worker.building import Building
+from aiosv3.agents.worker.carry import carry_in
+from aiosv3.agents.worker.carrying import Carrier
+from aiosv3.agents.worker.early import Early
+from aiosv3.agents.worker.ending import Ending
+from aiosv3.agents.worker.journal import JournalFeed
+from aiosv3.agents.worker.lanes import Lanes
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.messages import Messages
+from aiosv3.agents.worker.opening import Opening
+from aiosv3.agents.worker.ownership import Remarking, patches_header, patches_in
+from aiosv3.agents.worker.parked import Parked, ParkedTasks
+from aiosv3.agents.worker.parking import Parking
+from aiosv3.agents.worker.running import Running
+from aiosv3.agents.worker.sending import StepSender
+from aiosv3.agents.worker.setup import AgentSetup
+from aiosv3.agents.worker.state import StateAhead, StateTable
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.records import Carry, JournalKind, JournalRecord, Outcome, StepFailure
 from aiosv3.schemas.store import UnresolvedSchema

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from aiosv3.agents.admission import Identity, admitted, grant_of, identify, input_of, wishes_of
-from aiosv3.agents.carry import decode_entries, task_record
 from aiosv3.agents.facts import JournalEntry, Task
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.ownership import Ownership
-from aiosv3.agents.parked import Parked
-from aiosv3.agents.setup import AgentSetup
-from aiosv3.agents.state import StateTable, key_of_state
 from aiosv3.agents.task import TaskRun
+from aiosv3.agents.worker.admission import Identity, admitted, grant_of, identify, input_of, wishes_of
+from aiosv3.agents.worker.carry import decode_entries, task_record
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.ownership import Ownership
+from aiosv3.agents.worker.parked import Parked
+from aiosv3.agents.worker.setup import AgentSetup
+from aiosv3.agents.worker.state import StateTable, key_of_state
 from aiosv3.schemas.headers import Grant
 from aiosv3.schemas.records import Carry
 from aiosv3.streams.log import Record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiosv3.agents.parked import Lows, Parked, ParkedTasks
+from aiosv3.agents.worker.parked import Lows, Parked, ParkedTasks
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Stage

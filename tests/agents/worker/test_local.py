@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from aiosv3.agents.local import execute, keyed
 from aiosv3.agents.steps import LocalStep
+from aiosv3.agents.worker.local import execute, keyed
 from aiosv3.streams.eventloop import DeterministicLoop
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiosv3.agents.agent import Order
-from aiosv3.agents.lanes import Lanes
+from aiosv3.agents.worker.lanes import Lanes
 
 
 def test_a_serial_lane_lets_one_task_run_at_a_time() -> None:

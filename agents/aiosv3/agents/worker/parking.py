@@ -17,12 +17,12 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from aiosv3.agents.carry import carry_in, carry_of
-from aiosv3.agents.carrying import Carrier, Written
-from aiosv3.agents.journal import JournalFeed
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.parked import Lows, Parked, ParkedTasks
-from aiosv3.agents.setup import AgentSetup
+from aiosv3.agents.worker.carry import carry_in, carry_of
+from aiosv3.agents.worker.carrying import Carrier, Written
+from aiosv3.agents.worker.journal import JournalFeed
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.parked import Lows, Parked, ParkedTasks
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.records import Carry, CarryTimer
 from aiosv3.streams.errors import AppendFailed
 from aiosv3.streams.log import Appended

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from aiosv3.agents.admission import Defaults, Identity, admitted, grant_of, identify, text_header, wishes_of
 from aiosv3.agents.agent import Agent, Limits, agent
 from aiosv3.agents.context import Context
 from aiosv3.agents.facts import Wishes
+from aiosv3.agents.worker.admission import Defaults, Identity, admitted, grant_of, identify, text_header, wishes_of
 from aiosv3.schemas.errors import MalformedHeader
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.streams.log import Headers, Record

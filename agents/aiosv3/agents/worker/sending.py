@@ -8,11 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from aiosv3.agents.blocks import Blocks
 from aiosv3.agents.facts import DEADLINE_STEP
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.local import execute
-from aiosv3.agents.messages import Messages
 from aiosv3.agents.steps import (
     CallStep,
     CancelStep,
@@ -24,6 +20,10 @@ from aiosv3.agents.steps import (
     TimerStep,
     ToolStep,
 )
+from aiosv3.agents.worker.blocks import Blocks
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.local import execute
+from aiosv3.agents.worker.messages import Messages
 from aiosv3.schemas.records import JournalKind, StepFailure
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiosv3.agents import Context
 from aiosv3.agents.facts import Finish
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.running import Running
 from aiosv3.agents.steps import Step
 from aiosv3.agents.task import TaskRun
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.running import Running
 from aiosv3.schemas.records import Outcome
 from aiosv3.streams.log import Record
 

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aiosv3.agents import Context
-from aiosv3.agents.carry import carry_in, carry_of, claimed, decode_entries, journal_record, schemas_of, task_record
-from aiosv3.agents.live import LiveTask
 from aiosv3.agents.steps import TimerStep
+from aiosv3.agents.worker.carry import (
+    carry_in,
+    carry_of,
+    claimed,
+    decode_entries,
+    journal_record,
+    schemas_of,
+    task_record,
+)
+from aiosv3.agents.worker.live import LiveTask
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.records import CarryTimer, JournalKind, JournalRecord, Outcome

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aiosv3.agents import Context
-from aiosv3.agents.building import Building
-from aiosv3.agents.carry import carry_in
+from aiosv3.agents.worker.building import Building
+from aiosv3.agents.worker.carry import carry_in
 from aiosv3.schemas.errors import WireError
 from aiosv3.streams.log import Record
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiosv3.agents.building import Building
 from aiosv3.agents.controls import rebuilds
 from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry
-from aiosv3.agents.live import LiveTask
-from aiosv3.agents.sending import StepSender
+from aiosv3.agents.worker.building import Building
+from aiosv3.agents.worker.live import LiveTask
+from aiosv3.agents.worker.sending import StepSender
 from aiosv3.schemas.records import JournalKind, Outcome, StepFailure
 
 _LOG: Final = logging.getLogger(__name__)

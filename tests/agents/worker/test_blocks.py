@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from aiosv3.agents import Context, Conversation
-from aiosv3.agents.blocks import Blocks
 from aiosv3.agents.conversation import SEAL
-from aiosv3.agents.live import LiveTask
+from aiosv3.agents.worker.blocks import Blocks
+from aiosv3.agents.worker.live import LiveTask
 from aiosv3.streams.errors import ClaimsUnavailable
 from aiosv3.streams.testing import MemoryClaims
 
@@ -83,7 +83,7 @@ def test_what_this_worker_has_stored_it_does_not_store_again(stage: Stage) -> No
 
 
 def test_what_is_remembered_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiosv3.agents.blocks._REMEMBERED", 2)
+    monkeypatch.setattr("aiosv3.agents.worker.blocks._REMEMBERED", 2)
     blocks = Blocks(MemoryClaims(), lambda live: None)
     store(stage, blocks, Sealing(sealed={f"sha256:{number}": b"1" for number in range(5)}))
     assert list(blocks._known) == ["sha256:3", "sha256:4"]

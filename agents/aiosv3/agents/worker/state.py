@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from aiosv3.agents.keyed import KeyedState
-from aiosv3.agents.setup import AgentSetup
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.state import Projection, StateSchemas
 from aiosv3.schemas.store import UnresolvedSchema

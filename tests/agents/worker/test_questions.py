@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aiosv3.agents.questions import QuestionTable, answer_outgoing, entry_in, place_of, refusal, verdict_outgoing
+from aiosv3.agents.worker.questions import QuestionTable, answer_outgoing, entry_in, place_of, refusal, verdict_outgoing
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question, QuestionKind

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiosv3.agents import Context, Denied, StepTimeout
-from aiosv3.agents.desk import DeskSetup, DeskTenure
-from aiosv3.agents.questions import Entry, QuestionTable, answer_outgoing, entry_in
+from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
+from aiosv3.agents.worker.questions import Entry, QuestionTable, answer_outgoing, entry_in
 from aiosv3.schemas.headers import CE_AUTHID
 from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiosv3.agents import Context
-from aiosv3.agents.live import LiveTask
+from aiosv3.agents.worker.live import LiveTask
 from aiosv3.streams.log import Record
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiosv3.agents.admission import Defaults
 from aiosv3.agents.agent import Agent
+from aiosv3.agents.worker.admission import Defaults
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aiosv3.agents.ownership import MARK_EVERY, PATCHES, Ownership, patches_header, patches_in
+from aiosv3.agents.worker.ownership import MARK_EVERY, PATCHES, Ownership, patches_header, patches_in
 from aiosv3.streams.log import Record
 
 if TYPE_CHECKING:

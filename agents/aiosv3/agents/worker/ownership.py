@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiosv3.streams.log import Headers, Record
 
 if TYPE_CHECKING:
-    from aiosv3.agents.journal import JournalFeed
+    from aiosv3.agents.worker.journal import JournalFeed
     from aiosv3.streams.tenure import Tenure
 
 PATCHES: Final = "aios-patches"

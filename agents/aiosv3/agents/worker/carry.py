@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from aiosv3.agents.facts import DEADLINE_STEP, JournalEntry
-from aiosv3.agents.live import LiveTask
+from aiosv3.agents.worker.live import LiveTask
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.records import Carry, CarryEntry, CarryHeader, CarryTimer, JournalKind, JournalRecord, Outcome

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from aiosv3.agents.live import LiveTask
+from aiosv3.agents.worker.live import LiveTask
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import ClaimsUnavailable
 

@@ -7,9 +7,9 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 
 from aiosv3.agents.facts import JournalEntry, Task
-from aiosv3.agents.parked import Parked
 from aiosv3.agents.steps import LocalStep, Step
 from aiosv3.agents.task import TaskRun
+from aiosv3.agents.worker.parked import Parked
 from aiosv3.schemas.records import CarryEntry
 from aiosv3.streams.log import Record
 
