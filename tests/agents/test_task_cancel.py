@@ -240,3 +240,15 @@ def test_a_timer_of_a_step_that_is_not_asked_for_is_a_divergence(play: NewPlay) 
     task = play(patient)
     task.feed(task.record(JournalKind.TIMER, "9"))
     assert task.run.stuck is not None
+
+
+def test_a_cancel_ends_a_stuck_task_and_its_children(play: NewPlay) -> None:
+    """Nobody has to repair code for a task that is not wanted any more; it cannot clean up, its code does not fit."""
+    task = play(tidy, grant=CHILD_OF_A_TREE)
+    task.started()
+    task.value("9")
+    assert "step 9" in (task.run.stuck or "")
+    assert names(task.cancel()) == ["cancel 1"]
+    assert task.ended.outcome is Outcome.CANCELLED
+    assert not task.run.stuck
+    assert task.replay().view() == task.view()

@@ -135,20 +135,21 @@ class TaskRun:
         self._migrations.recall(entries)
 
     def feed(self, entry: JournalEntry) -> None:
-        """Applies one record and runs until idle. Finished tasks, and stuck ones unless an operator acts, ignore it."""
+        """Applies one record and runs until idle. Finished tasks ignore it; stuck ones hear cancels and operators."""
         if self._migrations.void(entry):
             self.spending.add(entry.record.usage)  # paid all the same
             return
         if (control := control_of(entry.record)) is not None:
             self._obey(control, entry)
             return
-        if self.stuck is not None:
+        kind = entry.record.kind
+        if self.stuck is not None and kind is not JournalKind.CANCEL:
             return
         if self.finish is not None:
             self._pending.pop(entry.record.step_id or "", None)  # a send that is journaled is not sent again (rule 21)
             return
-        kind = entry.record.kind
         if kind is JournalKind.CANCEL:
+            self.stuck = None
             failure = StepFailure("Cancelled", "cancelled before it was finished", retryable=False)
             self._end(entry, Outcome.CANCELLED, failure)
         elif kind is JournalKind.SIGNAL:
