@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -126,6 +127,20 @@ def test_secrets_are_hidden_when_settings_are_printed(tmp_path: Path) -> None:
     assert "hide-" not in repr(settings)
     assert "hide-" not in settings.model_dump_json()
     assert settings.kafka.properties["sasl.password"].get_secret_value() == "hide-1"
+
+
+@pytest.mark.parametrize(
+    ("given", "able"),
+    [
+        ({"kind": "openai"}, ["json", "tools"]),
+        ({"kind": "anthropic"}, ["json", "tools"]),
+        ({"kind": "openai", "base_url": "http://127.0.0.1:8080/v1"}, ["json"]),
+        ({"kind": "openai", "capabilities": ["json"]}, ["json"]),
+        ({"kind": "vllm", "base_url": "http://127.0.0.1:8080/v1"}, ["json"]),
+    ],
+)
+def test_providers_call_tools_and_servers_of_ones_own_have_to_say_so(given: dict[str, Any], able: list[str]) -> None:
+    assert PoolSettings(model="m", **given).capabilities == able
 
 
 def test_the_local_kind_knows_its_model_and_its_limits() -> None:

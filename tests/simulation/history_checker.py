@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from simulated_mesh import AGENTS, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
+from programs import AGENTS
+from simulated_mesh import PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 from state_checker import StateChecker
 
 from aiosv3.agents.facts import JournalEntry

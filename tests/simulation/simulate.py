@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from history_checker import Checker
-from simulated_mesh import AGENTS, PARTITIONS, PROGRAMS, Pressure, SimulatedMesh
+from programs import AGENTS, PROGRAMS
+from simulated_mesh import PARTITIONS, Pressure, SimulatedMesh
 from state_checker import StateChecker
 
 from aiosv3.agents.worker.setup import ParkingPolicy

@@ -1,18 +1,18 @@
-"""A whole mesh of production classes on the simulated broker: two agents, a router, two pools, a person who cancels."""
+"""A whole mesh of production classes on the simulated broker: agents, a router, pools, tools, a desk and its people."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel
+from programs import AGENTS, Job, Note
 
-from aiosv3.agents import Agent, AgentSetup, AgentTenure, Context, agent
+from aiosv3.agents import AgentSetup, AgentTenure
 from aiosv3.agents.mailbox import message_record
 from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
 from aiosv3.agents.worker.questions import answer_outgoing, entry_in
@@ -26,7 +26,7 @@ from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.people import PersonAnswer, Question
-from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
+from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome, Prompt, Role
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import journal_outgoing
@@ -39,161 +39,13 @@ from aiosv3.streams.partitioner import murmur2_partition
 from aiosv3.streams.processor import Processor
 from aiosv3.streams.tenure import Tenure, Wiring
 from aiosv3.streams.testing import MemoryClaims, ProcessContext, Simulation
+from aiosv3.tools import Secrets, ServedTools, ServerPolicy, ToolCall, ToolSpec, ToolWorker, Zone
+from aiosv3.tools.errors import ServerUnavailable
 
 SECRET = b"simulation"
 PARTITIONS = 2
 POOLS = ("near", "far")
-
-
-class Job(BaseModel):
-    """Which program a task runs."""
-
-    program: str
-    id: str
-
-
-class Note(BaseModel):
-    """What came out."""
-
-    words: list[str]
-
-
-class Done(BaseModel):
-    """The tasks of a key that ended well."""
-
-    ids: list[str] = []
-
-
-@agent
-async def leaf(ctx: Context, job: Job) -> Note:
-    """A child: one model call."""
-    return Note(words=[await ctx.generate(f"leaf {job.id}")])
-
-
-async def _seq(ctx: Context, job: Job) -> list[str]:
-    first = await ctx.generate(f"{job.id} one")
-    return [first, await ctx.generate(f"{job.id} two after {first}")]
-
-
-async def _gather(ctx: Context, job: Job) -> list[str]:
-    seen: list[str] = []
-
-    async def branch(name: str) -> None:
-        for turn in range(2):
-            seen.append(await ctx.generate(f"{job.id} {name}{turn} after {seen}"))
-
-    await asyncio.gather(branch("a"), branch("b"))
-    return seen
-
-
-async def _draw() -> int:
-    """A coroutine function: the simulated loop has no threads for plain ones."""
-    return random.randrange(1_000_000)
-
-
-async def _run(ctx: Context, job: Job) -> list[str]:
-    value = await ctx.run(_draw, output_type=int)
-    return [str(value), await ctx.generate(f"{job.id} about {value}")]
-
-
-async def _race(ctx: Context, job: Job) -> list[str]:
-    try:
-        async with asyncio.timeout(0.3):
-            return [await ctx.generate(f"{job.id} quick")]
-    except TimeoutError:
-        await asyncio.sleep(0.2)
-        return ["late"]
-
-
-async def _tree(ctx: Context, job: Job) -> list[str]:
-    children = [ctx.call(leaf, Job(program="leaf", id=f"{job.id}-{n}")) for n in range(2)]
-    return [word for child in children for word in (await child).words]
-
-
-async def _send(ctx: Context, job: Job) -> list[str]:
-    ctx.send(leaf, Job(program="leaf", id=f"{job.id}-sent"))
-    return [await ctx.generate(f"{job.id} and a child")]
-
-
-async def _nap(ctx: Context, job: Job) -> list[str]:
-    await asyncio.sleep(1.5)
-    return [await ctx.generate(f"{job.id} after a nap")]
-
-
-async def _long(ctx: Context, job: Job) -> list[str]:
-    """Waits at several places, so that it is parked, woken and parked again."""
-    first = await ctx.generate(f"{job.id} first")
-    async with asyncio.timeout(30):
-        await asyncio.sleep(0.8)
-        child = ctx.call(leaf, Job(program="leaf", id=f"{job.id}-child"))
-        await asyncio.sleep(0.8)
-        words = (await child).words
-    drawn = await ctx.run(_draw, output_type=int)
-    await asyncio.sleep(0.8)
-    return [first, *words, str(drawn), await ctx.generate(f"{job.id} last after {drawn}")]
-
-
-async def _fail(ctx: Context, job: Job) -> list[str]:
-    await ctx.generate(f"{job.id} before it fails")
-    raise ValueError("as planned")
-
-
-async def _noop(_ctx: Context, job: Job) -> list[str]:
-    return [job.id]
-
-
-async def _tidy(ctx: Context, job: Job) -> list[str]:
-    """A tree that cleans up: a cancel reaches its child, and its cleanup is a step."""
-    try:
-        return (await ctx.call(leaf, Job(program="leaf", id=f"{job.id}-deep"))).words
-    except asyncio.CancelledError:  # no ``finally``: it would run too where a killed process's garbage is collected
-        await ctx.run(_draw, output_type=int)
-        raise
-
-
-async def _listen(ctx: Context, job: Job) -> list[str]:
-    first = await ctx.generate(f"{job.id} before it listens")
-    return [first, *(await ctx.receive("note", Note)).words, *(await ctx.receive("note", Note)).words]
-
-
-async def _approve(ctx: Context, job: Job) -> list[str]:
-    approval = await ctx.approve(f"may {job.id}?", by="boss", timeout=timedelta(seconds=100))
-    return [approval.who, await ctx.generate(f"{job.id} may")]
-
-
-PROGRAMS = {
-    "seq": _seq,
-    "gather": _gather,
-    "run": _run,
-    "race": _race,
-    "tree": _tree,
-    "send": _send,
-    "nap": _nap,
-    "long": _long,
-    "tidy": _tidy,
-    "listen": _listen,
-    "approve": _approve,
-    "fail": _fail,
-    "noop": _noop,
-}
-
-
-@agent
-async def root(ctx: Context, job: Job) -> Note:
-    """Runs the program that its task names."""
-    return Note(words=await PROGRAMS[job.program](ctx, job))
-
-
-@agent(order="serial", state=Done)
-async def serial(ctx: Context[Done], job: Job) -> Note:
-    """The same, one task of a key after the other; each says which ones it has seen end well."""
-    before = ",".join(ctx.state.ids)
-    words = await PROGRAMS[job.program](ctx, job)
-    ctx.state.ids.append(job.id)
-    return Note(words=[f"after {before}", *words])
-
-
-AGENTS: dict[str, Agent[Any, Any]] = {"root": root, "leaf": leaf, "serial": serial}
+ZONE = Zone("office", Clearance.RESTRICTED)
 
 
 @dataclass(slots=True)
@@ -216,22 +68,15 @@ class ModelOnPaper:
 
     async def complete(self, call: Call) -> Completed:
         mesh = self._mesh
-        mesh.calls.append(
-            Called(
-                self._process.name,
-                call.idempotency_key,
-                mesh.sim.now,
-                mesh.known_to(self._process.name, self._pool, call.idempotency_key),
-            )
-        )
+        mesh.called(self._process.name, mesh.topics.completions(self._pool), call.idempotency_key)
         await asyncio.sleep(self._process.rng.uniform(0, 0.6))
         if self._process.rng.random() < mesh.refusals:
             raise Overloaded("no room", status=503)
-        mesh.words += 1
+        calls = _tool_calls(call.prompt)
         return Completed(
-            text=f"w{mesh.words}",
-            tool_calls=None,
-            finish_reason="stop",
+            text=mesh.word(),
+            tool_calls=calls,
+            finish_reason="tool_calls" if calls else "stop",
             input_tokens=10,
             output_tokens=1,
             cached_tokens=0,
@@ -243,6 +88,46 @@ class ModelOnPaper:
     async def probe(self) -> Probed:
         """Always well."""
         return Probed((self._pool,), 0)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def _tool_calls(prompt: Prompt) -> str | None:
+    """Every tool that is offered, all at once, as long as none has answered; whatever they take is the last words."""
+    if prompt.tools is None or prompt.messages[-1].role is Role.TOOL:
+        return None
+    arguments = {"look": {"thing": "it"}, "leaf": {"program": "leaf", "id": "looked"}}
+    names = [offered["function"]["name"] for offered in json.loads(prompt.tools)]
+    calls = [
+        {
+            "id": f"c{n}",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(arguments.get(name, {}))},
+        }
+        for n, name in enumerate(names)
+    ]
+    return json.dumps(calls)
+
+
+class ToolsOnPaper:
+    """A tool server: answers with a fresh word each time, or is not there."""
+
+    def __init__(self, mesh: SimulatedMesh, process: ProcessContext) -> None:
+        self._mesh = mesh
+        self._process = process
+
+    async def tools(self) -> Sequence[ToolSpec]:
+        anything = {"type": "object"}
+        return [ToolSpec("look", "", anything, idempotent=True), ToolSpec("stamp", "", anything)]
+
+    async def call(self, call: ToolCall) -> Any:
+        mesh = self._mesh
+        mesh.called(self._process.name, mesh.topics.tool_results(ZONE.name), call.key)
+        await asyncio.sleep(self._process.rng.uniform(0, 0.6))
+        if self._process.rng.random() < mesh.refusals:
+            raise ServerUnavailable("not there")
+        return mesh.word()
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -308,6 +193,8 @@ class SimulatedMesh:
         for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.dead_letters()):
             create(topic, PARTITIONS)
         create(self.topics.approvals(), PARTITIONS)
+        for topic in (self.topics.tools(ZONE.name), self.topics.tool_results(ZONE.name)):
+            create(topic, PARTITIONS)
         for pool in POOLS:
             create(self.topics.pool_prompts(pool), PARTITIONS)
             create(self.topics.completions(pool), PARTITIONS)
@@ -322,6 +209,7 @@ class SimulatedMesh:
             self.sim.spawn(f"router-{number}", self._router)
             self.sim.spawn(f"desk-{number}", self._desk)
             self.sim.spawn(f"person-{number}", self._person)
+            self.sim.spawn(f"tools-{number}", self._tools)
             for pool in POOLS:
                 self.sim.spawn(f"pool-{pool}-{number}", partial(self._pool, pool))
 
@@ -358,6 +246,7 @@ class SimulatedMesh:
             parking=self.pressure.parking,
             state_check=1.0,
             approvals=PARTITIONS,
+            zones={ZONE.name: ZONE.clearance},
         )
 
         def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
@@ -367,7 +256,11 @@ class SimulatedMesh:
 
     def pools(self) -> Sequence[Pool]:
         """Two pools; the first is the better one."""
-        return [Pool(name, "sim", name, Clearance.RESTRICTED, quality=0.9 - n / 10) for n, name in enumerate(POOLS)]
+        able = frozenset({"json", "tools"})
+        return [
+            Pool(name, "sim", name, Clearance.RESTRICTED, quality=0.9 - n / 10, capabilities=able)
+            for n, name in enumerate(POOLS)
+        ]
 
     async def _effector(self, wiring: Wiring, effector: Effector) -> None:
         def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
@@ -389,6 +282,14 @@ class SimulatedMesh:
         topics = self.topics
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
         await self._effector(wiring, worker)
+
+    async def _tools(self, process: ProcessContext) -> None:
+        server = ServedTools("desk", ToolsOnPaper(self, process), ServerPolicy(timeout=30.0, backoff=0.0), Secrets({}))
+        worker = ToolWorker(ZONE, {"desk": server}, self.codec, process.clock_ms, self.claims)
+        topics = self.topics
+        await self._effector(
+            self._wiring(process, "tools.office", topics.tools(ZONE.name), topics.tool_results(ZONE.name)), worker
+        )
 
     async def _desk(self, process: ProcessContext) -> None:
         topic = self.topics.approvals()
@@ -451,11 +352,20 @@ class SimulatedMesh:
 
     # -- what the checker asks ------------------------------------------------------------------------------------
 
-    def known_to(self, process: str, pool: str, request_id: str) -> bool:
+    def word(self) -> str:
+        """A fresh one: a call that is made again shows as a second answer."""
+        self.words += 1
+        return f"w{self.words}"
+
+    def called(self, process: str, answers: str, request_id: str) -> None:
+        """Somebody was asked, for a request whose answer goes to the topic ``answers``."""
+        known = self.known_to(process, answers, request_id)
+        self.calls.append(Called(process, request_id, self.sim.now, known))
+
+    def known_to(self, process: str, answers: str, request_id: str) -> bool:
         """An answer is on the log below the newest marker of this process in that partition: it must know it."""
-        topic = self.topics.completions(pool)
         for partition in range(PARTITIONS):
-            records = self.sim.broker.records(topic, partition)
+            records = self.sim.broker.records(answers, partition)
             markers = [r.offset for r in records if r.value is None and r.header("ce_source") == process.encode()]
             newest = max(markers, default=-1)
             known = (r for r in records if r.offset < newest and r.value is not None)

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from simulated_mesh import PARTITIONS, Done, SimulatedMesh
+from programs import Done
+from simulated_mesh import PARTITIONS, SimulatedMesh
 
 from aiosv3.agents.keyed import KeyedState
 from aiosv3.agents.worker.admission import identify

@@ -33,6 +33,7 @@ from aiosv3.schemas.topics import Topics
 PROJECT_FILE: Final = "aiosv3.toml"
 
 _BROKER: Final = re.compile(r"(?:[a-zA-Z_]+://)?(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?")
+_CALL_TOOLS: Final = frozenset({"openai", "anthropic"})
 _LOCAL_DEFAULTS: Final = {
     "model": SMOLLM2.model,
     "clearance": Clearance.RESTRICTED,  # it never leaves the machine
@@ -150,6 +151,7 @@ class PoolSettings(_Group):
     context_window: Annotated[int, Field(ge=1)] = 128_000
     quality: Annotated[float, Field(ge=0, le=1)] = 0.5
     capabilities: list[Literal["json", "tools", "vision"]] = ["json"]
+    """What its model can do; with ``tools`` by default where the provider's own API is asked."""
     concurrency: Annotated[int, Field(ge=1)] = 32
     timeout: Annotated[float, Field(gt=0)] = 120.0
 
@@ -158,9 +160,13 @@ class PoolSettings(_Group):
 
     @model_validator(mode="before")
     @classmethod
-    def _know_local(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("kind") == "local":
+    def _fill_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        if values.get("kind") == "local":
             return {**_LOCAL_DEFAULTS, **values}
+        if values.get("kind") in _CALL_TOOLS and not values.get("base_url"):
+            return {"capabilities": ["json", "tools"], **values}
         return values
 
     @model_validator(mode="after")

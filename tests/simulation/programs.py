@@ -1,0 +1,191 @@
+"""What the tasks of a simulation run: small programs that wait, ask, branch, clean up and fail, each in its own way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from aiosv3.agents import Agent, Context, agent, tool
+
+
+class Job(BaseModel):
+    """Which program a task runs."""
+
+    program: str
+    id: str
+
+
+class Note(BaseModel):
+    """What came out."""
+
+    words: list[str]
+
+
+class Done(BaseModel):
+    """The tasks of a key that ended well."""
+
+    ids: list[str] = []
+
+
+@agent
+async def leaf(ctx: Context, job: Job) -> Note:
+    """A child: one model call."""
+    return Note(words=[await ctx.generate(f"leaf {job.id}")])
+
+
+async def _seq(ctx: Context, job: Job) -> list[str]:
+    first = await ctx.generate(f"{job.id} one")
+    return [first, await ctx.generate(f"{job.id} two after {first}")]
+
+
+async def _gather(ctx: Context, job: Job) -> list[str]:
+    seen: list[str] = []
+
+    async def branch(name: str) -> None:
+        for turn in range(2):
+            seen.append(await ctx.generate(f"{job.id} {name}{turn} after {seen}"))
+
+    await asyncio.gather(branch("a"), branch("b"))
+    return seen
+
+
+async def _draw() -> int:
+    """A coroutine function: the simulated loop has no threads for plain ones."""
+    return random.randrange(1_000_000)
+
+
+async def _run(ctx: Context, job: Job) -> list[str]:
+    value = await ctx.run(_draw, output_type=int)
+    return [str(value), await ctx.generate(f"{job.id} about {value}")]
+
+
+async def _race(ctx: Context, job: Job) -> list[str]:
+    try:
+        async with asyncio.timeout(0.3):
+            return [await ctx.generate(f"{job.id} quick")]
+    except TimeoutError:
+        await asyncio.sleep(0.2)
+        return ["late"]
+
+
+async def _tree(ctx: Context, job: Job) -> list[str]:
+    children = [ctx.call(leaf, Job(program="leaf", id=f"{job.id}-{n}")) for n in range(2)]
+    return [word for child in children for word in (await child).words]
+
+
+async def _send(ctx: Context, job: Job) -> list[str]:
+    ctx.send(leaf, Job(program="leaf", id=f"{job.id}-sent"))
+    return [await ctx.generate(f"{job.id} and a child")]
+
+
+async def _nap(ctx: Context, job: Job) -> list[str]:
+    await asyncio.sleep(1.5)
+    return [await ctx.generate(f"{job.id} after a nap")]
+
+
+async def _long(ctx: Context, job: Job) -> list[str]:
+    """Waits at several places, so that it is parked, woken and parked again."""
+    first = await ctx.generate(f"{job.id} first")
+    async with asyncio.timeout(30):
+        await asyncio.sleep(0.8)
+        child = ctx.call(leaf, Job(program="leaf", id=f"{job.id}-child"))
+        await asyncio.sleep(0.8)
+        words = (await child).words
+    drawn = await ctx.run(_draw, output_type=int)
+    await asyncio.sleep(0.8)
+    return [first, *words, str(drawn), await ctx.generate(f"{job.id} last after {drawn}")]
+
+
+async def _fail(ctx: Context, job: Job) -> list[str]:
+    await ctx.generate(f"{job.id} before it fails")
+    raise ValueError("as planned")
+
+
+@tool("office", "desk", idempotent=True)
+def look(thing: str) -> str:
+    """Looks at a thing."""
+    raise NotImplementedError
+
+
+@tool("office", "desk")
+def stamp(thing: str) -> str:
+    """Stamps a thing: a server may be asked once only."""
+    raise NotImplementedError
+
+
+async def _tool(ctx: Context, job: Job) -> list[str]:
+    seen, model = ctx.call(look, thing=job.id), ctx.generate(f"{job.id} beside a tool")
+    return [await seen, await model, await ctx.call(stamp, thing=await seen)]
+
+
+async def _loop(ctx: Context, job: Job) -> list[str]:
+    """A model that asks for a tool, an agent and a function at once, then says what it has seen."""
+
+    async def draw() -> int:
+        return random.randrange(1_000_000)
+
+    return [await ctx.loop("look around", prompt=job.id, tools=[look, leaf, draw])]
+
+
+async def _noop(_ctx: Context, job: Job) -> list[str]:
+    return [job.id]
+
+
+async def _tidy(ctx: Context, job: Job) -> list[str]:
+    """A tree that cleans up: a cancel reaches its child, and its cleanup is a step."""
+    try:
+        return (await ctx.call(leaf, Job(program="leaf", id=f"{job.id}-deep"))).words
+    except asyncio.CancelledError:  # no ``finally``: it would run too where a killed process's garbage is collected
+        await ctx.run(_draw, output_type=int)
+        raise
+
+
+async def _listen(ctx: Context, job: Job) -> list[str]:
+    first = await ctx.generate(f"{job.id} before it listens")
+    return [first, *(await ctx.receive("note", Note)).words, *(await ctx.receive("note", Note)).words]
+
+
+async def _approve(ctx: Context, job: Job) -> list[str]:
+    approval = await ctx.approve(f"may {job.id}?", by="boss", timeout=timedelta(seconds=100))
+    return [approval.who, await ctx.generate(f"{job.id} may")]
+
+
+PROGRAMS = {
+    "seq": _seq,
+    "gather": _gather,
+    "run": _run,
+    "race": _race,
+    "tree": _tree,
+    "send": _send,
+    "nap": _nap,
+    "long": _long,
+    "tidy": _tidy,
+    "listen": _listen,
+    "approve": _approve,
+    "tool": _tool,
+    "loop": _loop,
+    "fail": _fail,
+    "noop": _noop,
+}
+
+
+@agent
+async def root(ctx: Context, job: Job) -> Note:
+    """Runs the program that its task names."""
+    return Note(words=await PROGRAMS[job.program](ctx, job))
+
+
+@agent(order="serial", state=Done)
+async def serial(ctx: Context[Done], job: Job) -> Note:
+    """The same, one task of a key after the other; each says which ones it has seen end well."""
+    before = ",".join(ctx.state.ids)
+    words = await PROGRAMS[job.program](ctx, job)
+    ctx.state.ids.append(job.id)
+    return Note(words=[f"after {before}", *words])
+
+
+AGENTS: dict[str, Agent[Any, Any]] = {"root": root, "leaf": leaf, "serial": serial}
