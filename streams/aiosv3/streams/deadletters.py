@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_S: Final = 0.5
-_PREFIX: Final = "kafka_dlt-"
+PREFIX: Final = "kafka_dlt-"
+"""Of the headers that a dead letter has beside those of its original."""
 _MESSAGE_LIMIT: Final = 2_000
 
 
@@ -33,7 +34,7 @@ def dead_letter(topic: str, record: Record, error: Exception, processor: str) ->
         "exception-fqcn": f"{type(error).__module__}.{type(error).__qualname__}",
         "exception-message": str(error)[:_MESSAGE_LIMIT],
     }
-    added = [(_PREFIX + name, text.encode("utf-8", "replace")) for name, text in details.items()]
+    added = [(PREFIX + name, text.encode("utf-8", "replace")) for name, text in details.items()]
     return Outgoing(topic, None, record.key, record.value, [*record.headers, *added])
 
 

@@ -244,6 +244,31 @@ async def test_an_append_without_an_answer_is_unknown() -> None:
     await log.close()
 
 
+async def test_nothing_waits_behind_what_is_fleeting() -> None:
+    """A producer of its own gives up early; the other one goes on trying."""
+    made: list[dict[str, Any]] = []
+
+    def make(config: dict[str, Any]) -> Any:
+        made.append(config)
+        return Producer(config)
+
+    durable, passing = AppendSettings(delivery_timeout_ms=20_000), AppendSettings(delivery_timeout_ms=300)
+    settings = LogSettings(append=durable, passing=passing, fleeting=frozenset({"deltas"}))
+    log = KafkaLog(Connection(NOBODY), settings, producer_type=make)
+    loop = asyncio.get_running_loop()
+    lost: asyncio.Future[Any] = loop.create_future()
+    kept: asyncio.Future[Any] = loop.create_future()
+    log.append(Outgoing("results", 0, None, b"x", []), kept.set_result)
+    log.append(Outgoing("deltas", 0, None, b"x", []), lost.set_result)
+    assert type(await lost) is AppendUnknown
+    assert not kept.done()
+    assert [config["delivery.timeout.ms"] for config in made] == [20_000, 300]
+    assert LogSettings().passing.delivery_timeout_ms < LogSettings().append.delivery_timeout_ms
+    for appender in log._appenders.values():
+        await appender.close(0)
+    await log.close()
+
+
 async def test_a_fatal_producer_is_replaced(kafka: str, kafka_topics: Any, caplog: pytest.LogCaptureFixture) -> None:
     """What it held is unknown; what comes after goes through a new one, in order."""
     topic = kafka_topics.create("t", 1)

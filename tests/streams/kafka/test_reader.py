@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from aiosv3.streams.errors import BrokerUnavailable
 from aiosv3.streams.kafka import Connection, reader
-from aiosv3.streams.kafka.reader import RangeReader
+from aiosv3.streams.kafka.reader import Place, RangeReader
 
 
 class Moving:
@@ -60,3 +60,37 @@ def test_a_partition_that_stays_without_a_leader_is_to_be_tried_later(
     found, _ = moved(1_000)
     with pytest.raises(BrokerUnavailable, match="leader"):
         found.bounds("t", 0)
+
+
+class Ended(Moving):
+    """A consumer whose partitions are read to their end, and what it was asked for, in order."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.asked: list[str] = []
+
+    def list_topics(self, topic: str, timeout: float) -> None:
+        self.asked.append(f"look up {topic}")
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.asked.append(f"read {places[0].topic}[{places[0].partition}]")
+
+    def unassign(self) -> None:
+        return None
+
+    def poll(self, timeout: float) -> Any:
+        error = KafkaError(KafkaError._PARTITION_EOF)
+        return type("End", (), {"error": lambda _: error, "offset": lambda _: 9})()
+
+    def consume(self, count: int, timeout: float) -> list[Any]:
+        return []
+
+
+def test_a_topic_is_looked_up_before_it_is_read_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left to itself, the client asks for the leaders of topics that it does not know once a second."""
+    consumer = Ended()
+    monkeypatch.setattr(reader, "Consumer", lambda _config: consumer)
+    found = RangeReader(Connection("nowhere:1"), "read_uncommitted", 1.0, 10)
+    for place in (Place("a", 0, 0), Place("a", 1, 0), Place("b", 0, 0)):
+        assert found.batch(place, 5) == ([], 5)
+    assert consumer.asked == ["look up a", "read a[0]", "read a[1]", "look up b", "read b[0]"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -23,10 +24,16 @@ _READERS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """``gzip`` names the topics that are written compressed; ``timeout`` is seconds for one answer."""
+    """``gzip`` names the topics that are written compressed; ``timeout`` is seconds for one answer.
+
+    ``fleeting`` names those whose records soon mean nothing: nothing else waits behind them, as they have a producer of
+    their own, which gives up early (``passing``).
+    """
 
     append: AppendSettings = field(default_factory=AppendSettings)
+    passing: AppendSettings = field(default_factory=partial(AppendSettings, delivery_timeout_ms=5_000))
     gzip: frozenset[str] = frozenset()
+    fleeting: frozenset[str] = frozenset()
     isolation: str = "read_uncommitted"
     read_batch: int = 1_000
     timeout: float = 10.0
@@ -45,7 +52,7 @@ class KafkaLog:
         self.connection = connection
         self._settings = settings or LogSettings()
         self._producer_type = producer_type
-        self._appenders: dict[bool, Appender] = {}
+        self._appenders: dict[tuple[bool, bool], Appender] = {}
         self._readers = Readers(self._create_reader, _READERS)
         self._watch = ClientWatch(connection, f"admin {connection.client_id}")
         self._admin: AdminClient | None = None
@@ -57,27 +64,27 @@ class KafkaLog:
 
     def append(self, record: Outgoing, done: Done) -> None:
         """See :meth:`aiosv3.streams.log.Log.append`."""
-        gzip = record.topic in self._settings.gzip
-        appender = self._appenders.get(gzip)
+        kind = record.topic in self._settings.gzip, record.topic in self._settings.fleeting
+        appender = self._appenders.get(kind)
         if appender is None:
-            appender = self._create_appender(gzip=gzip, done=done, record=record)
+            appender = self._create_appender(*kind, done=done, record=record)
             if appender is None:
                 return
         appender.append(record, done)
 
-    def _create_appender(self, *, gzip: bool, done: Done, record: Outgoing) -> Appender | None:
+    def _create_appender(self, gzip: bool, fleeting: bool, *, done: Done, record: Outgoing) -> Appender | None:
         loop = asyncio.get_running_loop()
         if self._closed:
             loop.call_soon(done, AppendFailed(f"{record.topic}: this log is closed"))
             return None
         appender = Appender(
             self.connection,
-            self._settings.append,
+            self._settings.passing if fleeting else self._settings.append,
             loop,
             compression="gzip" if gzip else "none",
             producer_type=self._producer_type,
         )
-        self._appenders[gzip] = appender
+        self._appenders[gzip, fleeting] = appender
         return appender
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:

@@ -45,6 +45,7 @@ class RangeReader:
         self._timeout = timeout
         self._batch = batch
         self.at: Place | None = None
+        self._met: set[str] = set()
         self._consumer = Consumer(
             connection.config(
                 self._watch,
@@ -66,6 +67,7 @@ class RangeReader:
     def batch(self, place: Place, end: int) -> tuple[list[Record], int]:
         """The next records in ``[place.offset, end)`` and where to go on; ``end`` when there are no more."""
         if self.at != place:
+            self._meet(place.topic)
             self._consumer.assign([TopicPartition(*place)])
         self.at = None
         by = time.monotonic() + self._timeout
@@ -134,6 +136,12 @@ class RangeReader:
             if error.code() in codes.LEADERLESS:
                 self._look_up(topic)
             time.sleep(0.02)  # a topic just created may not have reached this broker yet, nor a leader been chosen
+
+    def _meet(self, topic: str) -> None:
+        """A topic that the client does not know would wait for the next round of its look-ups, a second apart."""
+        if topic not in self._met:
+            self._look_up(topic)
+            self._met.add(topic)
 
     def _look_up(self, topic: str) -> None:
         """Asks for the leaders of a topic; whoever asked for an offset gets to hear of a failure."""
