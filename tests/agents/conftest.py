@@ -11,12 +11,13 @@ import pytest
 
 from aiosv3.agents.agent import Agent, Limits, Order
 from aiosv3.agents.context import Context
-from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry, Task
+from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry, Task, Wishes
 from aiosv3.agents.steps import Step
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.setup import AgentSetup, ParkingPolicy
 from aiosv3.agents.worker.tenure import AgentTenure
 from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.deltas import Delta
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import CANCEL_TYPE, CE_ID, CE_TYPE, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.records import JournalKind, JournalRecord, ModelRequest, Outcome, StepFailure, Usage
@@ -69,11 +70,12 @@ class Play:
         grant: Grant | None = None,
         key: str | None = None,
         begin: bool = True,
+        stream: int | None = None,
         **settings: Any,
     ) -> None:
         self.agent = program if isinstance(program, Agent) else make_agent(program, **settings)
         grant = grant or Grant("acme", task_id, Clearance.INTERNAL, depth=1)
-        self.task = Task(task_id, key, 7, EPOCH_MS, grant, None, b"", value)
+        self.task = Task(task_id, key, 7, EPOCH_MS, grant, None, b"", value, wishes=Wishes(stream=stream))
         self.run = TaskRun(self.agent, self.task, SECRET)
         self.journal: list[JournalEntry] = []
         self.asked: list[Step] = []
@@ -298,6 +300,7 @@ class Stage:
                 self.broker.create_topic(topic, 1)
         self.broker.create_topic(topics.prompts(), 1)
         self.broker.create_topic(topics.dead_letters(), 1)
+        self.broker.create_topic(topics.deltas(), 1)
 
     # -- time
 
@@ -370,6 +373,11 @@ class Stage:
         content = json.dumps({"text": text, "tool_calls": None})
         record = answer_record(reply, Route.decode(raw_route).hash, Outcome.OK, content, usage=Usage(1, 10, 1, 0, 5))
         return self.journaled(replace(record, **fields))
+
+    def shown(self) -> list[tuple[str, str, Any]]:
+        """What was shown of progress: task, id of the call, and its text, or else its fraction."""
+        deltas = [self.codec.decode_as(Delta, one.value or b"") for one in self.broker.records(self.topics.deltas())]
+        return [(one.task_id, one.step_id, one.fraction if one.content is None else one.content) for one in deltas]
 
     def limit_bytes(self, topic: str, most: int) -> None:
         self.broker._settings[topic] = TopicSettings(max_message_bytes=most)

@@ -22,15 +22,18 @@ from aiosv3.router.history import HistoryReader
 from aiosv3.router.pools import Pool, Price
 from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.deltas import Delta, DeltaKind
 from aiosv3.schemas.errors import AiosError, MalformedValue
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.history import Block
 from aiosv3.schemas.records import Completion, JournalRecord, Message, ModelRequest, Outcome, Prompt, Role
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
+from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Request, Unresolved
-from aiosv3.streams.errors import ClaimsUnavailable
-from aiosv3.streams.log import Outgoing, Record
+from aiosv3.streams.errors import AppendFailed, ClaimsUnavailable
+from aiosv3.streams.log import Appended, Done, Log, Outgoing, Record
+from aiosv3.streams.metrics import MetricsCatalogue
 from aiosv3.streams.testing import MemoryClaims
 
 NOW = 1_750_000_000_000
@@ -45,9 +48,14 @@ class Scripted:
 
     script: list[Completed | EndpointError]
     calls: list[Call] = field(default_factory=list)
+    writes: tuple[str, ...] = ()
+    """What the model writes before each answer or error."""
 
     async def complete(self, call: Call) -> Completed:
         self.calls.append(call)
+        if call.on_text is not None:
+            for piece in self.writes:
+                call.on_text(piece)
         said = self.script.pop(0)
         if isinstance(said, EndpointError):
             raise said
@@ -66,11 +74,15 @@ def codec() -> Codec:
 
 
 def worker(
-    codec: Codec, *script: Completed | EndpointError, retries: int = 0, history: HistoryReader | None = None
+    codec: Codec,
+    *script: Completed | EndpointError,
+    retries: int = 0,
+    history: HistoryReader | None = None,
+    deltas: DeltaSender | None = None,
 ) -> tuple[ModelWorker, Scripted]:
     endpoint = Scripted(list(script))
     policy = WorkerPolicy(retries=retries, backoff=0.0, breaker=BreakerPolicy(failures=2))
-    return ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy, history), endpoint
+    return ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy, history, deltas), endpoint
 
 
 def request(
@@ -295,3 +307,99 @@ async def test_where_the_claim_store_is_away_another_worker_is_asked(codec: Code
     sent = codec.decode_as(ModelRequest, onward.value or b"").content
     assert isinstance(sent, Prompt)
     assert sent.history is not None, "it travels on by reference"
+
+
+# -- tokens -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Following:
+    """A log that keeps the deltas."""
+
+    codec: Codec
+    records: list[Outgoing] = field(default_factory=list)
+
+    def append(self, record: Outgoing, done: Done) -> None:
+        self.records.append(record)
+        asyncio.get_running_loop().call_soon(done, Appended(record.partition or 0, len(self.records), NOW))
+
+    def sender(self) -> DeltaSender:
+        port: Log = self  # type: ignore[assignment] # only what a sender needs
+        return DeltaSender(port, self.codec, Topics().deltas(), 6, MetricsCatalogue().processor("pool.cloud"))
+
+    @property
+    def shown(self) -> list[tuple[int, int, int, DeltaKind, object]]:
+        """(attempt, epoch, sequence, kind, content)"""
+        deltas = [self.codec.decode_as(Delta, record.value or b"") for record in self.records]
+        return [(one.attempt, one.epoch, one.sequence, one.kind, one.content) for one in deltas]
+
+
+def followed(partition: int | None, attempt: int = 1) -> Route:
+    return Route("a", 0.2, 10, 10, attempt=attempt, first_sent=NOW, hash="h1", stream=partition)
+
+
+async def test_an_answer_that_somebody_follows_is_shown_while_it_is_written(codec: Codec) -> None:
+    following = Following(codec)
+    made, endpoint = worker(codec, ANSWERED, deltas=following.sender())
+    endpoint.writes = ("h", "i")
+    answer = await done(made.work(request(codec, made, route=followed(4)), epoch=9))
+    assert completion(codec, answer).outcome is Outcome.OK
+    assert following.shown == [
+        (1, 9, 0, DeltaKind.TOKEN, "h"),
+        (1, 9, 1, DeltaKind.TOKEN, "i"),
+        (1, 9, 2, DeltaKind.END, None),
+    ]
+    first = following.records[0]
+    assert (first.topic, first.partition, first.key) == ("aios.deltas", 4, b"task-1/2")
+    assert dict(first.headers)["ce_subject"] == b"root-1"
+    delta = codec.decode_as(Delta, first.value or b"")
+    assert (delta.root_id, delta.task_id, delta.agent, delta.step_id) == ("root-1", "task-1", "a", "2")
+
+
+@pytest.mark.parametrize("partition", [None, 6])
+async def test_an_answer_that_nobody_can_follow_is_not_shown(codec: Codec, partition: int | None) -> None:
+    following = Following(codec)
+    made, endpoint = worker(codec, ANSWERED, deltas=following.sender())
+    endpoint.writes = ("h", "i")
+    answer = await done(made.work(request(codec, made, route=followed(partition)), epoch=9))
+    assert completion(codec, answer).outcome is Outcome.OK
+    assert endpoint.calls[0].on_text is None
+    assert following.records == []
+
+
+async def test_each_call_begins_at_zero_and_only_an_answer_has_an_end(codec: Codec) -> None:
+    """Who sees the second 0 knows that what the first call wrote is void."""
+    following = Following(codec)
+    made, endpoint = worker(codec, StreamCut("cut"), ANSWERED, retries=0, deltas=following.sender())
+    endpoint.writes = ("h",)
+    asked = request(codec, made, route=followed(4))
+    onward = made.forward(asked, await done(made.work(asked, epoch=9)))
+    assert onward is not None
+    route = Route.decode(dict(onward.headers)[ROUTE])
+    assert (route.attempt, route.stream) == (2, 4), "the next attempt is followed too"
+    again = request(codec, made, route=route, request_id="task-1/2~2")
+    await done(made.work(again, epoch=9))
+    assert following.shown == [
+        (1, 9, 0, DeltaKind.TOKEN, "h"),
+        (2, 9, 0, DeltaKind.TOKEN, "h"),
+        (2, 9, 1, DeltaKind.END, None),
+    ]
+
+
+async def test_a_call_that_is_repeated_here_begins_at_zero_too(codec: Codec) -> None:
+    following = Following(codec)
+    made, endpoint = worker(codec, ServerFault("oops", status=500), ANSWERED, retries=1, deltas=following.sender())
+    endpoint.writes = ("h",)
+    await done(made.work(request(codec, made, route=followed(4)), epoch=9))
+    assert [delta[:3] for delta in following.shown] == [(1, 9, 0), (1, 9, 0), (1, 9, 1)]
+
+
+async def test_deltas_that_the_broker_refuses_change_nothing(codec: Codec) -> None:
+    class Refusing(Following):
+        def append(self, record: Outgoing, done: Done) -> None:
+            asyncio.get_running_loop().call_soon(done, AppendFailed("no such topic"))
+
+    made, endpoint = worker(codec, ANSWERED, deltas=Refusing(codec).sender())
+    endpoint.writes = ("h", "i")
+    answer = await done(made.work(request(codec, made, route=followed(4)), epoch=9))
+    assert completion(codec, answer).outcome is Outcome.OK

@@ -37,6 +37,7 @@ INTS = {
     "limit",
     "failures",
     "partitions",
+    "sequence",
 }
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {

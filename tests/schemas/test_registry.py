@@ -51,6 +51,20 @@ async def test_a_refused_schema_is_incompatible(status: int) -> None:
     assert caught.value.subject == "t-value"
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_may_only_read_gets_the_id_of_what_is_registered(known: bool) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/versions"):
+            return answers({"error_code": 40301, "message": "read only"}, 403)
+        return answers({"id": 7, "version": 1, "schema": json.dumps(SCHEMA)}) if known else ABSENT
+
+    if known:
+        assert await client(answer).register("t-value", SCHEMA) == 7
+    else:
+        with pytest.raises(RegistryRefused, match="403 read only"):
+            await client(answer).register("t-value", SCHEMA)
+
+
 async def test_schema_by_id() -> None:
     assert await client(answers({"schema": json.dumps(SCHEMA)})).schema(1) == SCHEMA
     with pytest.raises(UnknownSchema, match="no schema 1"):
@@ -163,3 +177,23 @@ def test_secrets_are_not_shown() -> None:
     shown = repr(RegistryAccess(username="u", password="hush", token="shh"))
     assert "hush" not in shown
     assert "shh" not in shown
+
+
+async def test_the_rule_of_all_subjects_and_of_one() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        return answers({"compatibilityLevel": "BACKWARD"})
+
+    async with client(answer) as registry:
+        assert await registry.compatibility() == "BACKWARD"
+        assert await registry.compatibility("t-value") == "BACKWARD"
+    assert seen == ["/api/config", "/api/config/t-value"]
+    async with client(ABSENT) as registry:
+        assert await registry.compatibility("t-value") is None
+        with pytest.raises(RegistryRefused):
+            await registry.compatibility()
+    async with client(answers({"level": "NONE"})) as registry:
+        with pytest.raises(RegistryUnavailable, match="is it a schema registry"):
+            await registry.compatibility()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from delta_checker import DeltaChecker
 from programs import AGENTS
 from simulated_mesh import PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 from state_checker import StateChecker
@@ -33,6 +34,7 @@ class Checker:
         self._calls()
         self._order()
         self.violations += self.states.violations()
+        self.violations += DeltaChecker(self.mesh).violations()
         return self.violations
 
     # -- one agent ------------------------------------------------------------------------------------------------

@@ -176,6 +176,7 @@ PROGRAMS = {
 @agent
 async def root(ctx: Context, job: Job) -> Note:
     """Runs the program that its task names."""
+    ctx.progress(f"begins {job.program}", 0.0)
     return Note(words=await PROGRAMS[job.program](ctx, job))
 
 

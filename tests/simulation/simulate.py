@@ -77,7 +77,8 @@ def run_seed(seed: int) -> Outcome:
     """One simulation from its seed to its verdict."""
     with Simulation(seed, QUIET if seed % 10 == 0 else None) as sim:
         rng = random.Random(f"plan {seed}")
-        mesh = SimulatedMesh(sim, refusals=rng.choice([0.0, 0.0, 0.15]), pressure=pressure_of(seed))
+        refusals = rng.choice([0.0, 0.0, 0.15])
+        mesh = SimulatedMesh(sim, refusals=refusals, pressure=pressure_of(seed), quiet=seed % 10 == 0)
         mesh.spawn(replicas=1 + seed % 2)
         sim.plan(faults_of(seed), within=WITHIN)
         _plan(sim, mesh, rng)

@@ -31,6 +31,7 @@ from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import journal_outgoing
 from aiosv3.streams.commit import Commit
+from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Effector, EffectorTenure
 from aiosv3.streams.log import Committed, Outgoing
 from aiosv3.streams.metrics import MetricsCatalogue
@@ -69,12 +70,16 @@ class ModelOnPaper:
     async def complete(self, call: Call) -> Completed:
         mesh = self._mesh
         mesh.called(self._process.name, mesh.topics.completions(self._pool), call.idempotency_key)
-        await asyncio.sleep(self._process.rng.uniform(0, 0.6))
-        if self._process.rng.random() < mesh.refusals:
-            raise Overloaded("no room", status=503)
+        word = mesh.word()
+        for piece in (word[:1], word[1:]):
+            if call.on_text is not None:
+                call.on_text(piece)
+            await asyncio.sleep(self._process.rng.uniform(0, 0.3))
+            if self._process.rng.random() < mesh.refusals / 2:
+                raise Overloaded("no room", status=503)
         calls = _tool_calls(call.prompt)
         return Completed(
-            text=mesh.word(),
+            text=word,
             tool_calls=calls,
             finish_reason="tool_calls" if calls else "stop",
             input_tokens=10,
@@ -144,6 +149,12 @@ class Planned:
     partition: int
     offset: int = -1
 
+    @property
+    def stream(self) -> int | None:
+        """The partition of ``deltas`` where somebody follows it; two of three are followed."""
+        number = int(self.id[1:]) % 3
+        return None if number == 0 else number % PARTITIONS
+
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
@@ -161,6 +172,8 @@ class SimulatedMesh:
     sim: Simulation
     refusals: float = 0.0
     pressure: Pressure = Pressure()
+    quiet: bool = False
+    """Nothing goes wrong: no faults, and no noise on the network."""
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     topics: Topics = field(default_factory=Topics)
     calls: list[Called] = field(default_factory=list)
@@ -193,6 +206,7 @@ class SimulatedMesh:
         for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.dead_letters()):
             create(topic, PARTITIONS)
         create(self.topics.approvals(), PARTITIONS)
+        create(self.topics.deltas(), PARTITIONS)
         for topic in (self.topics.tools(ZONE.name), self.topics.tool_results(ZONE.name)):
             create(topic, PARTITIONS)
         for pool in POOLS:
@@ -246,6 +260,7 @@ class SimulatedMesh:
             parking=self.pressure.parking,
             state_check=1.0,
             approvals=PARTITIONS,
+            deltas=PARTITIONS,
             zones={ZONE.name: ZONE.clearance},
         )
 
@@ -278,9 +293,11 @@ class SimulatedMesh:
         pool = next(pool for pool in self.pools() if pool.name == name)
         endpoint = ModelOnPaper(self, process, name)
         policy = WorkerPolicy(retries=0)
-        worker = ModelWorker(pool, endpoint, self.topics, self.store, self.codec, process.clock_ms, policy)
         topics = self.topics
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
+        deltas = DeltaSender(process.log, self.codec, topics.deltas(), PARTITIONS, wiring.metrics)
+        clock = process.clock_ms
+        worker = ModelWorker(pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas)
         await self._effector(wiring, worker)
 
     async def _tools(self, process: ProcessContext) -> None:
@@ -340,6 +357,8 @@ class SimulatedMesh:
         """The task event of a planned task: the same bytes each time."""
         value = Job(program=planned.program, id=planned.id).model_dump_json().encode()
         headers = [("ce_id", planned.id.encode()), ("content-type", b"application/json")]
+        if planned.stream is not None:
+            headers.append(("ce_stream", str(planned.stream).encode()))
         return Outgoing(self.topics.tasks(planned.agent), planned.partition, planned.key.encode(), value, headers)
 
     def cancel(self, name: str, task_id: str, key: str, *, before_task: bool) -> None:

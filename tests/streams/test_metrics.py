@@ -18,6 +18,9 @@ COUNTERS = {
     "commits": "aiosv3_commits_total",
     "commits_refused": "aiosv3_commits_refused_total",
     "contested": "aiosv3_ownership_contested_total",
+    "deltas": "aiosv3_deltas_total",
+    "deltas_dropped": "aiosv3_deltas_dropped_total",
+    "deltas_misaddressed": "aiosv3_deltas_misaddressed_total",
 }
 GAUGES = {
     "partitions": "aiosv3_partitions_owned",

@@ -27,6 +27,7 @@ from aiosv3.agents.tools import Secret, Tool, tool
 from aiosv3.agents.turn import ModelTurn, ToolCall
 
 if TYPE_CHECKING:
+    from aiosv3.agents.client import Client, Handle, NotFinished, SyncClient, SyncHandle
     from aiosv3.agents.facts import Task
     from aiosv3.agents.task import TaskRun
     from aiosv3.agents.worker.admission import Defaults
@@ -42,15 +43,18 @@ __all__ = [
     "Approval",
     "BudgetExceeded",
     "ClearanceDenied",
+    "Client",
     "Context",
     "Conversation",
     "Defaults",
     "Denied",
+    "Handle",
     "InvalidContent",
     "Limits",
     "ModelRefused",
     "ModelTurn",
     "ModelUnavailable",
+    "NotFinished",
     "Order",
     "OutsideStep",
     "ParkingPolicy",
@@ -58,6 +62,8 @@ __all__ = [
     "Secret",
     "StepError",
     "StepTimeout",
+    "SyncClient",
+    "SyncHandle",
     "Task",
     "TaskRun",
     "Tool",
@@ -68,11 +74,16 @@ __all__ = [
     "tool",
 ]
 
-_WORKER_SIDE = {
+_LATER = {
     "AgentSetup": "aiosv3.agents.worker.setup",
     "AgentTenure": "aiosv3.agents.worker.tenure",
+    "Client": "aiosv3.agents.client",
     "Defaults": "aiosv3.agents.worker.admission",
+    "Handle": "aiosv3.agents.client",
+    "NotFinished": "aiosv3.agents.client",
     "ParkingPolicy": "aiosv3.agents.worker.setup",
+    "SyncClient": "aiosv3.agents.client",
+    "SyncHandle": "aiosv3.agents.client",
     "Task": "aiosv3.agents.facts",
     "TaskRun": "aiosv3.agents.task",
 }
@@ -80,6 +91,6 @@ _WORKER_SIDE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WORKER_SIDE:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_WORKER_SIDE[name]), name)
+    return getattr(import_module(_LATER[name]), name)

@@ -15,7 +15,9 @@ from aiosv3.agents.decoding import adapter_of, decoded, model_answer
 from aiosv3.agents.errors import AgentFailed, BudgetExceeded, ToolFailed
 from aiosv3.agents.keyed import S, StateAccess
 from aiosv3.agents.people import PeopleSteps
+from aiosv3.agents.progress import ProgressCalls
 from aiosv3.agents.prompting import complexity_of, needs_of, prompt_of, prompt_parts, tokens_of
+from aiosv3.agents.starting import StartSteps
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, ToolStep, due_after, request_hash
 from aiosv3.agents.tools import Tool, arguments_text
 from aiosv3.agents.worker.local import Keyed, keyed
@@ -52,7 +54,7 @@ class Running(TypedDict, total=False):
     label: str
 
 
-class Context(PeopleSteps, StateAccess[S]):
+class Context(PeopleSteps, StartSteps, ProgressCalls, StateAccess[S]):
     """The agent's only way out. Its futures are asyncio's own: ``await``, ``gather``, ``TaskGroup``, ``timeout`` work.
 
     A step that fails raises a :class:`~aiosv3.agents.errors.StepError` where it is awaited.
@@ -165,6 +167,7 @@ class Context(PeopleSteps, StateAccess[S]):
             pool=pool or agent.pool,
             model=model or agent.model,
             usd_micros=limit,
+            stream=run.task.wishes.stream,
         )
         due = due_after(run.now, timeout)
         step = ModelStep(id=step_id, hash=hashed, first_sent=run.now, due=due, prompt=body, route=route)

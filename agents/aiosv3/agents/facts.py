@@ -16,11 +16,15 @@ GRACE_STEP: Final = "grace"
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How a task wants its model calls routed, unless its agent says otherwise for one of them."""
+    """How a task wants its model calls routed, unless its agent says otherwise for one of them.
+
+    ``stream``: the partition of ``deltas`` where somebody follows the task; None: nobody does.
+    """
 
     complexity: Complexity = AUTO
     latency_ms: int | None = None
     priority: int = 0
+    stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from aiosv3.agents.keyed import KeyedState
 from aiosv3.agents.replay import Replayed, replay
 from aiosv3.agents.worker.admission import Identity, admitted, grant_of, identify, input_of, wishes_of
 from aiosv3.agents.worker.carry import carry_in, decode_entries, task_record
+from aiosv3.agents.worker.cloudevents import unfolded
 from aiosv3.agents.worker.ownership import Ownership, patches_in
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, WireError
@@ -155,6 +156,7 @@ def try_task(found: Found, log: PartitionLog, setup: AgentSetup) -> Tried:
 
 def task_of(record: Record, identity: Identity, setup: AgentSetup) -> Task:
     """The task of an event, as its worker admits it. Raises WireError, UnresolvedSchema."""
+    record = unfolded(record)
     grant = grant_of(record, identity, setup.agent, setup.defaults)
     value = input_of(record, setup.schemas, setup.codec)
     return admitted(record, identity, grant, value, wishes_of(record))

@@ -132,7 +132,8 @@ def describe(step: Step) -> tuple[str, str]:
     if isinstance(step, ModelStep):
         return kind, _short(next((m.content for m in reversed(step.prompt.messages) if m.role is Role.USER), ""))
     if isinstance(step, CallStep):
-        return "call" if step.wait else "send", _short(f"{step.agent} {step.value.decode('utf-8', 'replace')}")
+        kind = "call" if step.wait else "send" if step.root is None else "start"
+        return kind, _short(f"{step.agent} {step.value.decode('utf-8', 'replace')}")
     if isinstance(step, ToolStep):
         return kind, _short(f"{step.zone}/{step.server} {step.tool} {step.arguments}")
     if isinstance(step, PersonStep):

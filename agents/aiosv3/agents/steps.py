@@ -37,12 +37,17 @@ class ModelStep(Step):
 
 @dataclass(slots=True)
 class CallStep(Step):
-    """``call`` (``wait``) or ``send`` of another agent: a task event on its topic. ``value`` is plain JSON."""
+    """``call`` (``wait``), ``send`` or ``start`` of another agent: a task event on its topic. ``value`` is plain JSON.
+
+    ``root``: the id of a task that is the root of a tree of its own, which may spend ``usd_micros``.
+    """
 
     agent: str
     value: bytes
     key: str | None
     wait: bool
+    root: str | None = field(default=None, kw_only=True)
+    usd_micros: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from aiosv3.agents.keyed import KeyedState
 from aiosv3.agents.mailbox import Mailbox
 from aiosv3.agents.patches import Patches
 from aiosv3.agents.pending import Pending, retrieve
+from aiosv3.agents.progress import Progress
 from aiosv3.agents.spending import Spending
 from aiosv3.agents.stepids import StepIds
 from aiosv3.agents.steps import CallStep, CancelStep, ReceiveStep, Step, TimerStep, reply_token, request_hash
@@ -70,6 +71,7 @@ class TaskRun:
         self._new: list[Step] = []
         self._timers: dict[int, str] = {}
         self._mailbox = Mailbox()
+        self.progress = Progress(wanted=task.wishes.stream is not None)
         self.patches = Patches(agent.patches, ownership or Ownership())
         self._migrations = Migrations()
         self._verdict: tuple[Outcome, StepFailure] | None = None

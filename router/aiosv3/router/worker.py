@@ -15,6 +15,7 @@ from aiosv3.router.endpoints.endpoint import Call, Completed, Endpoint
 from aiosv3.router.endpoints.errors import EndpointError
 from aiosv3.router.history import HistoryReader, HistoryUnavailable
 from aiosv3.router.pools import Pool
+from aiosv3.router.tokens import Shown, TokenStream
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, MalformedValue
@@ -32,6 +33,7 @@ from aiosv3.schemas.records import (
 from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import AVRO, answer_record, event, journal_outgoing, reply_to
+from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Request, Unresolved
 from aiosv3.streams.log import Headers, Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
@@ -82,6 +84,7 @@ class ModelWorker:
         clock: Callable[[], int],
         policy: WorkerPolicy | None = None,
         history: HistoryReader | None = None,
+        deltas: DeltaSender | None = None,
     ) -> None:
         self.pool = pool
         self.policy = policy or WorkerPolicy()
@@ -93,6 +96,7 @@ class ModelWorker:
         self._codec = codec
         self._clock = clock
         self._history = history or HistoryReader(None)
+        self._deltas = deltas
 
     def read(self, record: Record) -> Request | Unresolved:
         request = read_request(record)
@@ -161,7 +165,7 @@ class ModelWorker:
                 return self._completion(request, epoch, Outcome.REFUSED, error=failure)
             began = time.monotonic()
             try:
-                done = await self._complete(request)
+                done = await self._complete(request, epoch)
             except EndpointError as error:
                 self._tell(error)
                 if again < self.policy.retries and error.retry and not error.retry_after_s:
@@ -175,20 +179,51 @@ class ModelWorker:
             return self._answered(request, epoch, done, began)
         raise AssertionError("unreachable: the last attempt returns")
 
-    async def _complete(self, request: Request) -> Completed:
+    async def _complete(self, request: Request, epoch: int) -> Completed:
+        """One call of the endpoint, shown where somebody follows it."""
+        shown = self._shown(request, epoch)
+        try:
+            done = await self._endpoint.complete(self._asked(request, None if shown is None else shown.say))
+            if shown is not None:
+                shown.end()
+            return done
+        finally:
+            if shown is not None:
+                shown.stop()
+
+    def _shown(self, request: Request, epoch: int) -> TokenStream | None:
+        ask, body = request.body
+        partition = ask.route.stream
+        if self._deltas is None or not self._deltas.reaches(partition):
+            return None
+        shown = Shown(
+            root_id=ask.grant.root,
+            task_id=body.task_id,
+            agent=body.agent,
+            step_id=body.step_id,
+            attempt=ask.route.attempt,
+            epoch=epoch,
+            partition=partition,
+            key=request.id,
+            source=provenance(request.record),
+            traceparent=ask.traceparent,
+        )
+        return TokenStream(self._deltas, shown, asyncio.get_running_loop())
+
+    def _asked(self, request: Request, on_text: Callable[[str], None] | None) -> Call:
         ask, body = request.body
         timeout = self.policy.timeout
         if ask.grant.exp is not None:
             timeout = max(0.001, min(timeout, (ask.grant.exp - self._clock()) / 1000))
-        call = Call(
+        return Call(
             prompt=body.content,
             model=self.pool.model,
             idempotency_key=request.id,
             timeout_s=timeout,
             tenant=ask.grant.tenant,
             priority=ask.route.priority,
+            on_text=on_text,
         )
-        return await self._endpoint.complete(call)
 
     def _tell(self, error: EndpointError) -> None:
         """What the failure says about the endpoint."""

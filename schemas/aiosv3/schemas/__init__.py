@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from aiosv3.schemas.codec import Codec, Decoded
     from aiosv3.schemas.compat import Problem, check_compatible, problems
+    from aiosv3.schemas.deltas import Delta, DeltaKind
     from aiosv3.schemas.derive import Derived, UnsupportedType, derive
     from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope, TaskEnvelope
     from aiosv3.schemas.errors import (
@@ -75,6 +76,8 @@ __all__ = [
     "Decision",
     "DecisionOutcome",
     "Decoded",
+    "Delta",
+    "DeltaKind",
     "Derived",
     "Grant",
     "IncompatibleSchema",
@@ -137,6 +140,10 @@ _MODULES: Final = {
         "Problem",
         "check_compatible",
         "problems",
+    ),
+    "deltas": (
+        "Delta",
+        "DeltaKind",
     ),
     "derive": (
         "Derived",

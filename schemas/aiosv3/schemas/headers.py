@@ -34,6 +34,10 @@ CE_PRIORITY: Final = "ce_priority"
 CE_EXPIRYTIME: Final = "ce_expirytime"
 CE_AUTHID: Final = "ce_authid"
 """Who is behind the event (CloudEvents auth context extension)."""
+CE_STREAM: Final = "ce_stream"
+"""Partition of ``deltas`` (decimal) that somebody reads to see the task's tree at work; without it none are sent."""
+CE_SUBJECT: Final = "ce_subject"
+"""On ``deltas``: the task at the root of the tree."""
 
 MESH_HEADERS: Final = (
     CE_ID,
@@ -63,6 +67,7 @@ TASK_HEADERS: Final = (
     CE_PRIORITY,
     CE_EXPIRYTIME,
     CE_AUTHID,
+    CE_STREAM,
     TRACEPARENT,
 )
 """What a producer outside the mesh may set on a task (CloudEvents binary mode and plain extensions)."""
@@ -172,7 +177,8 @@ class Route:
     sooner. ``attempt`` counts from 1. ``epoch`` is the sender's. ``first_sent`` is the broker time (ms) of
     the record that made this step reachable, the same after every restart. ``hash`` is the request hash.
     ``needs``: capabilities such as ``json``, ``tools``, ``vision``. ``pool`` and ``model`` pin.
-    ``usd_micros`` limits this call alone. ``tried`` names the pools of earlier attempts.
+    ``usd_micros`` limits this call alone. ``tried`` names the pools of earlier attempts. ``stream``: the partition of
+    ``deltas`` where somebody follows the answer; None, and absent on the wire: nobody does.
     """
 
     agent: str | None
@@ -191,30 +197,32 @@ class Route:
     model: str | None = None
     usd_micros: int | None = None
     tried: tuple[str, ...] = ()
+    stream: int | None = None
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
-        return _encode(
-            {
-                "v": _VERSION,
-                "agent": self.agent,
-                "complexity": self.complexity,
-                "tokens": self.tokens,
-                "max_tokens": self.max_tokens,
-                "prefix": self.prefix,
-                "latency_ms": self.latency_ms,
-                "priority": self.priority,
-                "attempt": self.attempt,
-                "epoch": self.epoch,
-                "first_sent": self.first_sent,
-                "hash": self.hash,
-                "needs": self.needs,
-                "pool": self.pool,
-                "model": self.model,
-                "usd_micros": self.usd_micros,
-                "tried": self.tried,
-            }
-        ).encode()
+        fields: dict[str, object] = {
+            "v": _VERSION,
+            "agent": self.agent,
+            "complexity": self.complexity,
+            "tokens": self.tokens,
+            "max_tokens": self.max_tokens,
+            "prefix": self.prefix,
+            "latency_ms": self.latency_ms,
+            "priority": self.priority,
+            "attempt": self.attempt,
+            "epoch": self.epoch,
+            "first_sent": self.first_sent,
+            "hash": self.hash,
+            "needs": self.needs,
+            "pool": self.pool,
+            "model": self.model,
+            "usd_micros": self.usd_micros,
+            "tried": self.tried,
+        }
+        if self.stream is not None:
+            fields["stream"] = self.stream
+        return _encode(fields).encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Route:
@@ -237,6 +245,7 @@ class Route:
             fields.optional_text("model"),
             fields.optional_integer("usd_micros"),
             fields.texts("tried"),
+            fields.optional_integer("stream", _INT),
         )
 
 
@@ -326,11 +335,11 @@ class _Fields:
             return value
         raise self._error(name, value, f"must be a whole number from {least} to {most}")
 
-    def optional_integer(self, name: str) -> int | None:
+    def optional_integer(self, name: str, most: int = _LONG) -> int | None:
         value = self._fields.get(name)
-        if value is None or (type(value) is int and 0 <= value <= _LONG):
+        if value is None or (type(value) is int and 0 <= value <= most):
             return value
-        raise self._error(name, value, f"must be null or a whole number from 0 to {_LONG}")
+        raise self._error(name, value, f"must be null or a whole number from 0 to {most}")
 
     def texts(self, name: str) -> tuple[str, ...]:
         value = self._fields.get(name, _absent)

@@ -22,6 +22,7 @@ from aiosv3.schemas.fingerprints import Schema
 
 _MEDIA: Final = "application/vnd.schemaregistry.v1+json"
 _SHOWN: Final = 200
+_NOT_ALLOWED: Final = (httpx.codes.FORBIDDEN, httpx.codes.METHOD_NOT_ALLOWED)
 _LATER: Final = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
 
 
@@ -96,12 +97,20 @@ class RegistryClient:
         await self._http.aclose()
 
     async def register(self, subject: str, schema: Schema) -> int:
-        """The id of ``schema`` under ``subject``, new or not; raises :class:`IncompatibleSchema`."""
+        """The id of ``schema`` under ``subject``, new or not; raises :class:`IncompatibleSchema`.
+
+        Who may read only, gets the id of a schema that somebody else has registered there.
+        """
         answer = await self._ask("POST", f"/subjects/{_part(subject)}/versions", _body(schema))
         if answer.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
             words = _words(answer)
             raise IncompatibleSchema(subject, "(top)", words, f"the registry refuses {subject}: {words}")
-        return self._whole_number(self._good(answer), "id")
+        try:
+            return self._whole_number(self._good(answer), "id")
+        except RegistryRefused:
+            if answer.status_code not in _NOT_ALLOWED or (found := await self.lookup(subject, schema)) is None:
+                raise
+            return found.id
 
     async def lookup(self, subject: str, schema: Schema) -> Registered | None:
         """``schema`` as it stands under ``subject``; None when it does not."""
@@ -151,6 +160,20 @@ class RegistryClient:
         if not isinstance(verdict, bool):
             raise self._strange(answer)
         return verdict
+
+    async def compatibility(self, subject: str | None = None) -> str | None:
+        """The rule by which new versions are checked, such as ``BACKWARD``: that of all subjects, or of one.
+
+        None for a subject without a rule of its own.
+        """
+        path = "/config" if subject is None else f"/config/{_part(subject)}"
+        answer = await self._ask("GET", path)
+        if subject is not None and _is_absent(answer):
+            return None
+        level = self._good(answer).get("compatibilityLevel")
+        if not isinstance(level, str):
+            raise self._strange(answer)
+        return level
 
     async def set_compatibility(self, subject: str, level: str = "BACKWARD_TRANSITIVE") -> None:
         """Makes the registry check new versions of ``subject`` by this rule."""

@@ -29,6 +29,7 @@ RECORDS: Final = (
     "Question",
     "PersonAnswer",
     "AnswerVerdict",
+    "Delta",
 )
 """The records that travel on their own; the other files are parts of them."""
 

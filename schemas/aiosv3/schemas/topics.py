@@ -96,7 +96,7 @@ class Topics:
         return self.prefix + "ledger"
 
     def deltas(self) -> str:
-        """Token stream, kept for minutes; key: request id."""
+        """What can be shown of tasks at work, kept for minutes; key: request id, partition explicit."""
         return self.prefix + "deltas"
 
     @staticmethod

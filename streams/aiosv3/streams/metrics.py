@@ -25,6 +25,9 @@ class ProcessorMetrics:
     parked: Gauge
     asleep: Gauge
     stuck: Gauge
+    deltas: Counter
+    deltas_dropped: Counter
+    deltas_misaddressed: Counter
     work_seconds: Histogram
 
 
@@ -54,6 +57,9 @@ class MetricsCatalogue:
         self._parked = gauge("tasks_parked", "Open tasks that a carry in the journal stands for.")
         self._stuck = gauge("tasks_stuck", "Open tasks whose journal does not fit the code of their worker.")
         self._asleep = gauge("tasks_asleep", "Parked tasks of which only the carry is kept in memory.")
+        self._deltas = counter("deltas_total", "Deltas that the broker has: pieces of answers, and progress.")
+        self._deltas_dropped = counter("deltas_dropped_total", "Deltas dropped: too many on their way, or refused.")
+        self._misaddressed = counter("deltas_misaddressed_total", "Wishes for deltas in a partition that there is not.")
         self._work = Histogram(
             "aiosv3_work_seconds",
             "Time from admission of an input to its acknowledged answer.",
@@ -77,5 +83,8 @@ class MetricsCatalogue:
             parked=self._parked.labels(name),
             asleep=self._asleep.labels(name),
             stuck=self._stuck.labels(name),
+            deltas=self._deltas.labels(name),
+            deltas_dropped=self._deltas_dropped.labels(name),
+            deltas_misaddressed=self._misaddressed.labels(name),
             work_seconds=self._work.labels(name),
         )

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from aiosv3.agents import AgentFailed, BudgetExceeded, Context, ModelRefused, ModelUnavailable, ToolFailed, agent
 from aiosv3.agents.testing import NEVER, MeshTest, Prompt, TaskFailed
+from aiosv3.schemas.deltas import DeltaKind
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.records import JournalKind, Outcome
 
@@ -265,3 +266,34 @@ def test_the_documented_names_can_be_typed() -> None:
     mesh.model("facts")
     label: str = mesh.run(triage, Ticket(text="a")).label
     assert label == "x"
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+@agent
+async def storyteller(ctx: Context, subject: str) -> str:
+    ctx.progress("thinking", 0.1)
+    story = await ctx.generate(f"a story of {subject}")
+    ctx.progress(1.0)
+    return story
+
+
+@agent
+async def publisher(ctx: Context, subject: str) -> str:
+    return await ctx.call(storyteller, subject)
+
+
+def test_a_test_sees_what_whoever_follows_a_task_sees() -> None:
+    mesh = MeshTest(publisher, storyteller, crash="everywhere")
+    mesh.model("Once upon a time", takes=timedelta(seconds=3))
+    handle = mesh.start(publisher, "a cat", ce_stream="0")
+    other = mesh.start(publisher, "a dog")
+    assert handle.result() == other.result() == "Once upon a time"
+    assert [(delta.agent, delta.kind, delta.content, delta.fraction) for delta in mesh.deltas(handle)] == [
+        ("storyteller", DeltaKind.PROGRESS, "thinking", 0.1),
+        ("storyteller", DeltaKind.TOKEN, "Once upon a time", None),
+        ("storyteller", DeltaKind.END, None, None),
+        ("storyteller", DeltaKind.PROGRESS, None, 1.0),
+    ]
+    assert mesh.deltas(other) == []

@@ -184,14 +184,14 @@ def _wishing(*headers: tuple[str, bytes]) -> Record:
 
 
 def test_an_outsiders_routing_headers_are_wishes() -> None:
-    record = _wishing(("ce_complexity", b"0.8"), ("ce_latencyms", b"250"), ("ce_priority", b"-3"))
-    assert wishes_of(record) == Wishes(0.8, 250, -3)
+    record = _wishing(("ce_complexity", b"0.8"), ("ce_latencyms", b"250"), ("ce_priority", b"-3"), ("ce_stream", b"5"))
+    assert wishes_of(record) == Wishes(0.8, 250, -3, 5)
     assert wishes_of(_wishing(("ce_complexity", b"auto"))) == wishes_of(_wishing()) == Wishes()
 
 
 def test_inside_the_mesh_wishes_come_with_the_route() -> None:
-    route = Route("a", 0.4, 0, 0, latency_ms=90, priority=2)
-    assert wishes_of(_wishing(("aios-route", route.encode()), ("ce_complexity", b"1"))) == Wishes(0.4, 90, 2)
+    route = Route("a", 0.4, 0, 0, latency_ms=90, priority=2, stream=3)
+    assert wishes_of(_wishing(("aios-route", route.encode()), ("ce_complexity", b"1"))) == Wishes(0.4, 90, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,8 @@ def test_inside_the_mesh_wishes_come_with_the_route() -> None:
         ("ce_latencyms", b"-1", "ce_latencyms must be from"),
         ("ce_latencyms", b"soon", "ce_latencyms is not a number"),
         ("ce_priority", b"99999999999", "ce_priority must be from"),
+        ("ce_stream", b"mine", "ce_stream is not a number"),
+        ("ce_stream", b"-1", "ce_stream must be from"),
     ],
 )
 def test_routing_headers_that_are_none(name: str, value: bytes, words: str) -> None:

@@ -96,6 +96,19 @@ def test_tasks_for_other_agents(stage: Stage, given_task: Headers) -> None:
     assert Reply.decode(fields[names.REPLY]).step == "3"
 
 
+@pytest.mark.parametrize("partition", [None, 3])
+def test_who_follows_a_task_follows_its_models_and_those_that_it_waits_for(stage: Stage, partition: int | None) -> None:
+    stage.worker(program).start()
+    stage.task("t1", "life", headers=[] if partition is None else [("ce_stream", b"3")])
+    stage.settle()
+    stage.answer(stage.prompts()[0])
+    stage.settle()
+    sent, called = stage.children()
+    routes = [Route.decode(headers_of(record)[names.ROUTE]).stream for record in (stage.prompts()[0], sent, called)]
+    assert routes == [partition, None, partition]
+    assert [name for name, _ in called.headers] == NINE, "not a header more"
+
+
 @pytest.mark.parametrize(("key", "expected"), [("k", b"k"), (None, b"t1")])
 def test_a_result_is_keyed_as_its_task(stage: Stage, key: str | None, expected: bytes) -> None:
     async def echoes(_ctx: Context, value: str) -> str:

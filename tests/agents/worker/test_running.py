@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from aiosv3.agents import Context
 from aiosv3.agents.facts import Finish
 from aiosv3.agents.steps import Step
@@ -22,8 +24,11 @@ EVENT = Record("tasks", 0, 7, 0, None, b"", [])
 
 
 async def asks_twice(ctx: Context, value: str) -> str:
+    ctx.progress("begun")
     async with asyncio.timeout(60):
-        return await ctx.generate(f"about {value}") + await ctx.generate("and then")
+        first = await ctx.generate(f"about {value}")
+        ctx.progress("half of it")
+        return first + await ctx.generate("and then")
 
 
 class Sender:
@@ -32,6 +37,10 @@ class Sender:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.known: list[str] = []
+        self.shown: list[str] = []
+
+    def show(self, live: LiveTask) -> None:
+        self.shown += [f"{told.id}: {told.text}" for told in live.run.progress.take()]
 
     def announce(self, live: LiveTask) -> None:
         self.sent += [step.id for step in live.unsent]
@@ -43,13 +52,13 @@ class Sender:
 
 def driven(play: Callable[..., Play], upto: int) -> tuple[Running, Sender, LiveTask, list[Finish], Play]:
     """Somebody's task with a journal of two records, and a live task that has the first ``upto`` of them to go."""
-    lived = play(asks_twice)
+    lived = play(asks_twice, stream=0)
     lived.started()
     lived.answer("2", "one ")
     sender, ended = Sender(), list[Finish]()
     double: Any = sender
     nothing: Any = None
-    running = Running(double, nothing, lambda: 0, lambda _live, finish: ended.append(finish))
+    running = Running(double, nothing, lambda: 0, lambda _live, finish: ended.append(finish), sender.show)
     run = TaskRun(lived.agent, lived.task, b"a secret of tests")
     live = LiveTask(EVENT, lived.task, run, 0, entries=lived.journal[:upto])
     return running, sender, live, ended, lived
@@ -98,3 +107,28 @@ def test_timers_and_functions_that_nobody_waits_for_are_dropped(play: Callable[.
         live.timers[name] = stage.loop.call_later(60, print)
     running.feed(live, lived.journal[0])
     assert live.timers.keys() == {"1", "3", "deadline"}
+
+
+@pytest.mark.parametrize(("upto", "shown"), [(0, ["progress.1: begun"]), (1, []), (2, ["progress.2: half of it"])])
+def test_only_what_is_told_beyond_the_journal_is_shown(play: Callable[..., Play], upto: int, shown: list[str]) -> None:
+    """After its last record somebody may have died before it was shown; before that it was."""
+    running, sender, live, _, _ = driven(play, upto)
+    running.begin(live)
+    assert sender.shown == shown
+
+
+def test_what_a_resumed_task_told_before_it_slept_is_not_shown_again(play: Callable[..., Play]) -> None:
+    running, sender, live, _, lived = driven(play, 2)
+    running.resume(live, [])
+    assert sender.shown == []
+    running, sender, live, _, lived = driven(play, 1)
+    running.resume(live, lived.journal[1:])
+    assert sender.shown == ["progress.2: half of it"]
+
+
+def test_what_is_told_by_a_live_task_is_shown_at_once(play: Callable[..., Play]) -> None:
+    running, sender, live, _, lived = driven(play, 0)
+    running.begin(live)
+    for entry in lived.journal:
+        running.feed(live, entry)
+    assert sender.shown == ["progress.1: begun", "progress.2: half of it"]

@@ -68,6 +68,14 @@ async def _failure(endpoint: AnthropicMessages, call: Call) -> EndpointError:
     return caught.value
 
 
+async def test_the_text_is_heard_as_it_is_written(misbehaving: Any, claude: AnthropicMessages, call: Calls) -> None:
+    heard: list[str] = []
+    misbehaving.stream(*_PARIS)
+    done = await claude.complete(call(on_text=heard.append))
+    assert heard == ["Paris is", " it."]
+    assert done.text == "Paris is it."
+
+
 async def test_an_answer(misbehaving: Any, claude: AnthropicMessages, call: Calls) -> None:
     misbehaving.stream(*_PARIS)
     done = await claude.complete(call())

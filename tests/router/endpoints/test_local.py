@@ -65,6 +65,9 @@ async def test_it_answers_and_counts(model: LocalModel, ask: Calls) -> None:
     assert 2 < done.output_tokens <= 64
     assert not done.usage_estimated
     assert done.first_token_ms is not None
+    heard: list[str] = []
+    assert (await model.complete(ask(temperature=0.0, on_text=heard.append))).text == "".join(heard)
+    assert len(heard) > 1
     short = await model.complete(ask(max_tokens=2))
     assert (short.finish_reason, short.output_tokens) == ("length", 2)
 

@@ -70,6 +70,25 @@ async def test_an_answer(misbehaving: Any, chat: OpenAIChat, call: Calls) -> Non
     assert done.first_token_ms is not None
 
 
+async def test_the_text_is_heard_as_it_is_written_and_nothing_else_is(
+    misbehaving: Any, chat: OpenAIChat, call: Calls
+) -> None:
+    heard: list[str] = []
+    thought = _delta(reasoning_content="The capital, hm")
+    asks = _delta(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "map", "arguments": "{}"}}])
+    misbehaving.stream(_PARIS[0], thought, *_PARIS[1:3], asks, *_PARIS[3:])
+    done = await chat.complete(call(on_text=heard.append))
+    assert heard == ["Par", "is"]
+    assert done.text == "Paris"
+
+
+async def test_a_refusal_is_no_part_of_the_answer(misbehaving: Any, chat: OpenAIChat, call: Calls) -> None:
+    heard: list[str] = []
+    misbehaving.stream(_delta(refusal="I will not"), _delta("stop"), _USAGE, _DONE)
+    await _failure(chat, call(on_text=heard.append))
+    assert heard == []
+
+
 async def test_what_is_sent(misbehaving: Any, chat: OpenAIChat, call: Calls) -> None:
     misbehaving.stream(*_PARIS)
     await chat.complete(call(model="big", temperature=0.0, stop=("END",), tenant="acme", priority=3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -13,12 +14,14 @@ from aiosv3.agents.testing.scripts import Call, PersonSaid, Said, Scripts
 from aiosv3.agents.worker.messages import CANCEL_TYPE
 from aiosv3.agents.worker.questions import answer_outgoing, entry_in
 from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.deltas import Delta, DeltaKind
 from aiosv3.schemas.headers import CE_ID, CE_TYPE, REPLY, ROUTE, Reply, Route
 from aiosv3.schemas.people import PersonAnswer, Question
 from aiosv3.schemas.records import ModelRequest, Outcome
 from aiosv3.schemas.tooling import ToolRequest
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import answer_record, journal_outgoing, reply_to
+from aiosv3.streams.deltas import delta_outgoing
 from aiosv3.streams.log import Outgoing, Record
 from aiosv3.streams.ownlog import provenance
 
@@ -70,9 +73,33 @@ class Answering:
 
     def _model(self, record: Record, value: bytes) -> None:
         route = Route.decode(record.header(ROUTE) or b"")
-        prompt = readable(self._codec.decode_as(ModelRequest, value), route, self._stored)
+        request = self._codec.decode_as(ModelRequest, value)
+        prompt = readable(request, route, self._stored)
+        again = prompt.id in self.calls
         self.calls.add(prompt.id)
-        self._say(record, self._scripts.model_says(prompt), "model")
+        said = self._scripts.model_says(prompt)
+        if not (again or route.stream is None or said.content is None or said.after is None):
+            self._later(said.after, partial(self._write, record, request, route, said.content))
+        self._say(record, said, "model")
+
+    def _write(self, record: Record, request: ModelRequest, route: Route, content: str) -> None:
+        """Shows the whole answer at once to whoever follows it."""
+        text, partition = json.loads(content)["text"], route.stream or 0
+        pieces = [(DeltaKind.TOKEN, text)] if text else []
+        for sequence, (kind, piece) in enumerate([*pieces, (DeltaKind.END, None)]):
+            delta = Delta(
+                request.root_id,
+                request.task_id,
+                request.agent,
+                request.step_id,
+                route.attempt,
+                0,
+                sequence,
+                kind,
+                content=piece,
+            )
+            shown = delta_outgoing(self._codec, self._topics.deltas(), partition, delta, _id(record), b"test")
+            self._append(shown, "model")
 
     def _agent(self, record: Record, value: bytes, name: str) -> None:
         task: Any = json.loads(value)

@@ -18,6 +18,7 @@ from aiosv3.agents.testing.prompt import Prompt
 from aiosv3.agents.testing.scripts import Script
 from aiosv3.agents.testing.world import World
 from aiosv3.agents.tools import Tool
+from aiosv3.schemas.deltas import Delta
 from aiosv3.schemas.envelope import ResultEnvelope
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.people import Question
@@ -166,6 +167,16 @@ class MeshTest:
         """What was ever appended to a topic (``journal.triage``), decoded."""
         history = self._world.history
         return [history.decoded(record) for record in history.of(topic)]
+
+    def deltas(self, handle: Handle[Any]) -> list[Delta]:
+        """What was shown of a task and of all that it called, oldest first: tokens, and ``ctx.progress``.
+
+        The task is to be started with ``ce_stream="0"``. A scripted answer of a model comes in one piece.
+        """
+        codec, world = self._cast.codec, self._world
+        world.settle()
+        shown = (codec.decode_as(Delta, record.value or b"") for record in world.deltas)
+        return [delta for delta in shown if delta.root_id == handle.id]
 
     def steps(self, handle: Handle[Any]) -> list[ReplayedStep]:
         """The steps of a task in call order, with requests and answers: its code replayed on its journal."""

@@ -58,6 +58,7 @@ class World:
         self.processes: list[WorkerProcess] = []
         self.requests = Requests(cast.topics)
         self.results: dict[tuple[str, str], Record] = {}
+        self.deltas: list[Record] = []
         self.schemas = {name: cast.setup(agent).schemas for name, agent in self.agents.items()}
         self.history = History(cast.topics, cast.codec, self.schemas)
         self.answering = Answering(
@@ -158,7 +159,7 @@ class World:
 
     def _create_topics(self) -> None:
         topics = self.cast.topics
-        names = [topics.prompts(), topics.dead_letters(), topics.approvals()]
+        names = [topics.prompts(), topics.dead_letters(), topics.approvals(), topics.deltas()]
         for agent in self.agents.values():
             names += [topics.tasks(agent.name), topics.journal(agent.name), topics.results(agent.name)]
             names += [topics.state(agent.name)] if agent.state_type is not None else []
@@ -203,6 +204,9 @@ class World:
     # -- what lands -----------------------------------------------------------------------------------------------
 
     def _landed(self, record: Record, by: str) -> None:
+        if record.topic == self.cast.topics.deltas():
+            self.deltas.append(record)  # nothing depends on it: no place for a crash
+            return
         self.history.add(record, by)
         if not is_carry(record):
             self._quiet_since, self._callbacks = self.now, 0

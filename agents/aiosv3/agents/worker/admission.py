@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from aiosv3.agents.agent import Agent, parse_usd
 from aiosv3.agents.facts import Task, Wishes
+from aiosv3.agents.worker.cloudevents import unfolded
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
-from aiosv3.schemas.errors import MalformedHeader, WireError
+from aiosv3.schemas.errors import MalformedHeader, MalformedValue, WireError
 from aiosv3.schemas.headers import Clearance, Complexity, Grant, Reply, Route
 from aiosv3.streams.log import Record
 
@@ -67,6 +69,8 @@ def _milliseconds(record: Record, name: str) -> int | None:
 
 def identify(record: Record, agent: str) -> Identity:
     """Id, key and first-sent time; a record without ``ce_id`` is named by its place. Raises MalformedHeader."""
+    with suppress(MalformedValue):  # what is wrong with it is said once its task is built: it has a name then
+        record = unfolded(record)
     task_id = text_header(record, names.CE_ID) or f"{agent}-{record.partition}-{record.offset}"
     raw_route, raw_reply = record.header(names.ROUTE), record.header(names.REPLY)
     request_hash = ""
@@ -113,16 +117,18 @@ def wishes_of(record: Record) -> Wishes:
     raw = record.header(names.ROUTE)
     if raw is not None:
         route = Route.decode(raw)
-        return Wishes(route.complexity, route.latency_ms, route.priority)
+        return Wishes(route.complexity, route.latency_ms, route.priority, route.stream)
     complexity = text_header(record, names.CE_COMPLEXITY) or names.AUTO
     wished: Complexity = names.AUTO
     if complexity != names.AUTO:
         wished = _number(names.CE_COMPLEXITY, complexity, float, 0.0, 1.0)
     latency, priority = text_header(record, names.CE_LATENCYMS), text_header(record, names.CE_PRIORITY)
+    stream = text_header(record, names.CE_STREAM)
     return Wishes(
         wished,
         None if not latency else _number(names.CE_LATENCYMS, latency, int, 0, _MOST),
         0 if not priority else _number(names.CE_PRIORITY, priority, int, -_MOST, _MOST),
+        None if not stream else _number(names.CE_STREAM, stream, int, 0, _MOST),
     )
 
 

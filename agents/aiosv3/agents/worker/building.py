@@ -8,6 +8,7 @@ from aiosv3.agents.facts import JournalEntry, Task
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.admission import Identity, admitted, grant_of, identify, input_of, wishes_of
 from aiosv3.agents.worker.carry import decode_entries, task_record
+from aiosv3.agents.worker.cloudevents import unfolded
 from aiosv3.agents.worker.live import LiveTask
 from aiosv3.agents.worker.ownership import Ownership
 from aiosv3.agents.worker.parked import Parked
@@ -35,7 +36,7 @@ class Building:
 
     def task(self, record: Record, identity: Identity) -> Task:
         """The task of an event. Raises WireError, UnresolvedSchema."""
-        setup = self._setup
+        setup, record = self._setup, unfolded(record)
         grant = grant_of(record, identity, setup.agent, setup.defaults)
         value = input_of(record, setup.schemas, setup.codec)
         if self._states is not None:

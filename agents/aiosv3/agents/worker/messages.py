@@ -11,6 +11,7 @@ from aiosv3.agents.agent import Agent
 from aiosv3.agents.facts import Finish, Task
 from aiosv3.agents.steps import CallStep, CancelStep, ModelStep, PersonStep, Step, ToolStep
 from aiosv3.agents.task import TaskRun
+from aiosv3.agents.worker.roots import root_event
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
@@ -77,6 +78,8 @@ class Messages:
     def child_task(self, run: TaskRun, step: CallStep, source: bytes) -> Outgoing:
         """A task event for another agent, as JSON: its worker validates it against its own input type."""
         task = run.task
+        if step.root is not None:
+            return root_event(self.topics, task, run.clearance, step, self._route(run, step), source)
         child_id = f"{task.id}/{step.id}"
         headers = event(TASK_TYPE, child_id, source, JSON, task.traceparent)
         route = self._route(run, step)
@@ -160,8 +163,9 @@ class Messages:
         return StepFailure("ClearanceDenied", words, retryable=False, step=step.id)
 
     def _route(self, run: TaskRun, step: Step) -> Route:
-        """The route of what no router sees."""
+        """The route of what no router sees. Who follows a task follows what it waits for."""
         wishes = run.task.wishes
+        waits = isinstance(step, CallStep) and step.wait
         return Route(
             agent=self.agent.name,
             complexity=wishes.complexity,
@@ -172,6 +176,7 @@ class Messages:
             epoch=self.epoch,
             first_sent=step.first_sent,
             hash=step.hash,
+            stream=wishes.stream if waits else None,
         )
 
     def _mesh(self, run: TaskRun, step: Step, grant: Grant, route: Route) -> Headers:

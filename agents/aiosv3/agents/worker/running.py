@@ -21,7 +21,10 @@ _CURE: Final = (
 
 
 class Running:
-    """``conclude(live, finish)`` is called when a task has ended and all that it sent is acknowledged. Clock in ms."""
+    """``conclude(live, finish)`` is called when a task has ended and all that it sent is acknowledged. Clock in ms.
+
+    ``show(live)`` shows what its code has told since its newest record; what it told before is dropped.
+    """
 
     def __init__(
         self,
@@ -29,11 +32,13 @@ class Running:
         building: Building,
         clock: Callable[[], int],
         conclude: Callable[[LiveTask, Finish], None],
+        show: Callable[[LiveTask], None],
     ) -> None:
         self._sender = sender
         self._building = building
         self._clock = clock
         self._conclude = conclude
+        self._show = show
         self.stuck: dict[str, str] = {}
         """Task id -> in which step its journal and the code differ (rule 20). They send nothing, the others go on."""
 
@@ -53,6 +58,7 @@ class Running:
             live.run.start()
         for entry in entries:
             live.announced = live.announced or entry.record.kind is JournalKind.STARTED
+            live.run.progress.take()
             live.run.feed(entry)
         self._after(live)
 
@@ -80,7 +86,9 @@ class Running:
         for entry in entries:
             live.run.feed(entry)
         self._sender.rearm(live, live.run.take())
+        live.run.progress.take()
         for entry in new:
+            live.run.progress.take()
             live.run.feed(entry)
         self._drop_unneeded(live)
         self._after(live)
@@ -119,6 +127,8 @@ class Running:
             self.stuck[name] = run.stuck
             return
         self.stuck.pop(name, None)
+        if run.progress.wanted:
+            self._show(live)
         live.unsent = [step for step in (*live.unsent, *run.take()) if run.wants(step)]
         if live.unsent:
             self._sender.announce(live)

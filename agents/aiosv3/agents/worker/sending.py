@@ -24,6 +24,7 @@ from aiosv3.agents.worker.blocks import Blocks
 from aiosv3.agents.worker.live import LiveTask
 from aiosv3.agents.worker.local import execute
 from aiosv3.agents.worker.messages import Messages
+from aiosv3.agents.worker.roots import sent_content
 from aiosv3.schemas.records import JournalKind, StepFailure
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge
@@ -169,7 +170,7 @@ class StepSender:
             failure = StepFailure("RecordRejected", str(ack), retryable=False, step=step.id)
             self._note(live, step, JournalKind.VALUE, None, failure)
         elif isinstance(step, CallStep) and not step.wait:
-            self._note(live, step, JournalKind.VALUE, "null")
+            self._note(live, step, JournalKind.VALUE, sent_content(step, ack))
         self._settled(live)
 
     def _tell(self, live: LiveTask, cancel: Outgoing) -> None:

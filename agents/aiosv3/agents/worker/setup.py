@@ -55,5 +55,7 @@ class AgentSetup:
     """The tool zones that there are, and what each may see: a step for any other is refused."""
     approvals: int = 1
     """Partitions of ``approvals``: a question and its answers share one."""
+    deltas: int = 1
+    """Partitions of ``deltas``: who asks for another one sees nothing."""
     state_check: float = 60.0
     """Seconds between two looks at the end of the state partition for what others wrote."""

@@ -25,12 +25,14 @@ from aiosv3.agents.worker.parking import Parking
 from aiosv3.agents.worker.running import Running
 from aiosv3.agents.worker.sending import StepSender
 from aiosv3.agents.worker.setup import AgentSetup
+from aiosv3.agents.worker.showing import Showing
 from aiosv3.agents.worker.state import StateAhead, StateTable
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.records import Carry, JournalKind, JournalRecord, Outcome, StepFailure
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
+from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.errors import RecordTooLarge
 from aiosv3.streams.log import Committed, Headers, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers
@@ -65,7 +67,9 @@ class AgentTenure(Tenure):
         self._remarking = Remarking(self, self._journal, needed=bool(setup.agent.patches))
         self._building = Building(setup, wiring.input_topic, partition, self.states)
         self._ending = Ending(self, setup, self._sender, self._graveyard, self._leave, self.states)
-        self._running = Running(self._sender, self._building, wiring.clock, self._ending.conclude)
+        deltas = DeltaSender(wiring.log, setup.codec, setup.topics.deltas(), setup.deltas, wiring.metrics)
+        self._showing = Showing(deltas)
+        self._running = Running(self._sender, self._building, wiring.clock, self._ending.conclude, self._showing.show)
         self._carrier = Carrier(setup, self._sender, wiring.input_topic, partition)
         self._parking = Parking(self, setup, self._journal, self._carrier, self.live, self._table)
         self._opening = Opening(self, setup, self._table, self._reopen, self._close_carried, self._opened)
@@ -149,6 +153,7 @@ class AgentTenure(Tenure):
 
     def restored(self) -> None:
         self._sender.messages = self._make_messages()
+        self._showing.epoch = self.epoch
         self._early.drop(self._closed)
 
     def idle(self) -> bool:

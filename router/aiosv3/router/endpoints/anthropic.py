@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ class AnthropicMessages:
         self._http = Exchange(base_url, headers, secret=secret, clients=clients, reply=reply, verify=verify)
 
     async def complete(self, call: Call) -> Completed:
-        reading = MessageReading(call.prompt)
+        reading = MessageReading(call.prompt, on_text=call.on_text)
         headers = {"idempotency-key": idempotency_header(call.idempotency_key)}
         await self._http.ask(Question("v1/messages", _body(call), call.timeout_s, headers), reading)
         return reading.completed()
@@ -70,8 +71,8 @@ class AnthropicMessages:
 class MessageReading(Reading):
     """Takes events from ``message_start`` to ``message_stop``; a stop reason must have come in between."""
 
-    def __init__(self, prompt: Prompt) -> None:
-        super().__init__(prompt)
+    def __init__(self, prompt: Prompt, on_text: Callable[[str], None] | None = None) -> None:
+        super().__init__(prompt, on_text=on_text)
         self._blocks: dict[int, ToolCall | None] = {}
         self._structured = prompt.output_schema is not None
 

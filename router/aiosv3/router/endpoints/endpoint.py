@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +15,9 @@ class Call:
 
     ``idempotency_key`` is the same for every attempt that must not be billed twice. ``timeout_s`` is wall time for
     everything: waiting for a free connection, sending, and the last byte. ``priority``: lower is sooner; only
-    endpoints that schedule by it (vLLM) are told.
+    endpoints that schedule by it (vLLM) are told. ``on_text`` is called with each piece of the answer's text as the
+    model writes it, on the event loop; it never raises. A structured answer comes as it is on its way, which may be
+    wrapped; reasoning, refusals and tool calls do not come.
     """
 
     prompt: Prompt
@@ -23,6 +26,7 @@ class Call:
     timeout_s: float
     tenant: str | None = None
     priority: int | None = None
+    on_text: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

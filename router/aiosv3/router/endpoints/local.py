@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -48,6 +49,8 @@ class _Generation:
     first_at: float | None = None
     input_tokens: int = 0
     pieces: int = 0
+    hear: Callable[[str], object] | None = None
+    """Takes a piece of the text to the loop."""
 
     def spent(self) -> Spent:
         return Spent(self.input_tokens, self.pieces, estimated=True)
@@ -84,6 +87,9 @@ class LocalModel:
             raise ModelMissing(f"this is {self.model}, not {call.model!r}")
         generation = _Generation(call, self._clock())
         self._open[id(generation)] = generation
+        if (heard := call.on_text) is not None:
+            loop = asyncio.get_running_loop()
+            generation.hear = lambda piece: loop.call_soon_threadsafe(heard, piece)
         try:
             async with asyncio.timeout(call.timeout_s):
                 return await self._in_thread(self._generate, generation)
@@ -159,10 +165,13 @@ class LocalModel:
 
         status = openvino_genai.StreamingStatus
 
-        def streamed(_: str) -> Any:
+        def streamed(piece: str) -> Any:
             generation.pieces += 1
             if generation.first_at is None:
                 generation.first_at = self._clock()
+            if generation.hear is not None and not generation.cancelled.is_set():
+                with suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                    generation.hear(piece)
             return status.CANCEL if generation.cancelled.is_set() else status.RUNNING
 
         if not generation.cancelled.is_set():

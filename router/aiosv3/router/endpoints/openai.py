@@ -88,7 +88,7 @@ class OpenAIChat:
         return answer if answer.tool_calls is not None else replace(answer, text=unrooted(answer.text))
 
     async def _ask(self, call: Call, limit_field: str) -> Completed:
-        reading = ChatReading(call.prompt)
+        reading = ChatReading(call.prompt, on_text=call.on_text)
         headers = {"idempotency-key": idempotency_header(call.idempotency_key)}
         question = Question("chat/completions", self._body(call, limit_field), call.timeout_s, headers)
         await self._http.ask(question, reading)

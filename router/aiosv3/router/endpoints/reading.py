@@ -50,9 +50,17 @@ class Counted:
 
 
 class Reading(ABC):
-    """Takes events until ``finished``. One for each call; a provider's protocol is a subclass."""
+    """Takes events until ``finished``. One for each call; a provider's protocol is a subclass.
 
-    def __init__(self, prompt: Prompt, clock: Callable[[], float] = time.monotonic) -> None:
+    ``on_text`` hears of each piece of the answer's text.
+    """
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        clock: Callable[[], float] = time.monotonic,
+        on_text: Callable[[str], None] | None = None,
+    ) -> None:
         self.finished = False
         self.provider_request_id: str | None = None
         self.counted = Counted()
@@ -60,6 +68,7 @@ class Reading(ABC):
         self.tool_calls: dict[int, ToolCall] = {}
         self._prompt = prompt
         self._clock = clock
+        self._on_text = on_text
         self._began = clock()
         self._first_at: float | None = None
         self._text: list[str] = []
@@ -74,6 +83,8 @@ class Reading(ABC):
         """A piece of the answer's text."""
         self._text.append(text)
         self.count(text)
+        if text and self._on_text is not None:
+            self._on_text(text)
 
     def decline(self, text: str) -> None:
         """A piece of the model's refusal."""

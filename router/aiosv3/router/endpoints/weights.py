@@ -77,7 +77,7 @@ def find_weights(weights: Weights = SMOLLM2, cache: Path | None = None, fetch: F
 
     Blocks: milliseconds when it is there, else as long as a download of 93 MB takes. Raises ``WeightsUnavailable``.
     """
-    path = (cache or default_cache()) / weights.sha256[:16] / weights.file
+    path = _place(weights, cache)
     if _is_intact(path, weights):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +85,16 @@ def find_weights(weights: Weights = SMOLLM2, cache: Path | None = None, fetch: F
         if not _is_intact(path, weights):
             _fetch_into(path, weights, fetch)
     return path
+
+
+def cached_weights(weights: Weights = SMOLLM2, cache: Path | None = None) -> Path | None:
+    """The file, whole, where it is on this machine; None: it has to be fetched. Blocks for as long as reading it takes."""
+    path = _place(weights, cache)
+    return path if _is_intact(path, weights) else None
+
+
+def _place(weights: Weights, cache: Path | None) -> Path:
+    return (cache or default_cache()) / weights.sha256[:16] / weights.file
 
 
 def _fetch_into(path: Path, weights: Weights, fetch: Fetch) -> None:
