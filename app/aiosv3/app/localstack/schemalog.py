@@ -1,87 +1,79 @@
-"""The compacted topic in which the schema registry keeps what it knows."""
+"""The topic in which schema registries keep what they know. Any number of them may share it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import threading
+from collections.abc import Callable
+from typing import Any, Final
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from aiosv3.app.localstack.errors import LocalStackError
+from aiosv3.app.localstack.catalog import Entry, RegistryError
 
-SCHEMAS_TOPIC: Final = "_schemas"
-_TIMEOUT_S: Final = 30.0
-_CONFIG: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
-
-
-class SchemaLogUnavailable(LocalStackError):
-    """The broker did not answer. Whether an append is on the log is then unknown: replay before going on."""
+MAX_BYTES: Final = 2 * 1024 * 1024
+_TIMEOUT_S: Final = 8.0
+_TRIES: Final = 100
+# An entry holds a whole body, with three bytes for one where it is not ASCII.
+_MAX_ENTRY: Final = 4 * MAX_BYTES
+_CONFIG: Final = {"cleanup.policy": "compact", "max.message.bytes": str(_MAX_ENTRY)}
 
 
 class SchemaLog:
-    """One partition, one writer. ``topic`` is created with one replica where it is missing."""
+    """Calls ``apply`` with each entry of ``topic`` in order, from one thread at a time, inside the other methods.
 
-    def __init__(self, bootstrap: str, topic: str = SCHEMAS_TOPIC) -> None:
-        self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 0}
+    Creates the topic where it is missing. Thread-safe. Without a broker, everything raises RegistryError 50001.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, apply: Callable[[Any, Any], None]) -> None:
         self._topic = topic
-        self._producer = Producer(
-            {**self._client, "enable.idempotence": True, "linger.ms": 0, "delivery.timeout.ms": 10_000}
-        )
-
-    def ensure(self) -> None:
-        """Create the topic where it is missing. Raises ``SchemaLogUnavailable``."""
-        admin = AdminClient(self._client)
-        topic = NewTopic(self._topic, num_partitions=1, replication_factor=1, config=_CONFIG)
+        self._apply = apply
+        self._applied = -1
+        self._reading, self._appending = threading.Lock(), threading.Lock()
+        client: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0}
+        sure = {"enable.idempotence": True, "delivery.timeout.ms": round(_TIMEOUT_S * 1000)}
+        self._producer = Producer({**client, **sure, "linger.ms": 0, "message.max.bytes": _MAX_ENTRY})
+        self._consumer = Consumer({**client, "group.id": "aiosv3-registry", "enable.auto.commit": False})
+        admin, wanted = AdminClient(client), NewTopic(topic, num_partitions=1, replication_factor=-1, config=_CONFIG)
         try:
-            admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[self._topic].result(_TIMEOUT_S)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise SchemaLogUnavailable(f"{self._topic} could not be created: {error}") from error
-        except TimeoutError as error:
-            raise SchemaLogUnavailable(f"{self._topic} could not be created: no broker answered") from error
+            failure = admin.create_topics([wanted])[topic].exception(_TIMEOUT_S)
+            # Without this question librdkafka finds the partition's leader half a second later.
+            found = self._consumer.list_topics(topic, _TIMEOUT_S).topics[topic]
+        except (KafkaException, TimeoutError) as error:
+            raise RegistryError(50001, f"{topic} could not be created: {str(error) or 'no broker answers'}") from error
+        if failure is not None and found.error is not None:
+            raise RegistryError(50001, f"{topic} could not be created: {failure}")
+        self._consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        self._write('{"keytype": "NOOP"}', "")
 
-    def replay(self) -> Iterator[tuple[str, str | None]]:
-        """Every key and value up to the end of now. Raises ``SchemaLogUnavailable``."""
-        consumer = Consumer(
-            {**self._client, "group.id": "aiosv3-registry", "enable.auto.commit": False, "enable.partition.eof": True}
-        )
-        try:
-            consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
-            while True:
-                message = consumer.poll(_TIMEOUT_S)
-                if message is None:
-                    raise SchemaLogUnavailable(f"{self._topic} could not be read within {_TIMEOUT_S:.0f} s")
-                error = message.error()
-                if error is None:
-                    yield _text(message.key()) or "{}", _text(message.value())
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+    def read(self, until: int = -1) -> None:
+        """Apply what is there; wait for the entry at offset ``until``."""
+        with self._reading:
+            while (message := self._consumer.poll(_TIMEOUT_S if self._applied < until else 0)) is not None:
+                # librdkafka goes on by itself after an error.
+                if message.error() is None:
+                    self._apply(message.key() or "{}", message.value())
+                    self._applied = message.offset() or 0
+            if self._applied < until:
+                raise RegistryError(50001, f"{self._topic} could not be read within {_TIMEOUT_S:.0f} s")
+
+    def append(self, decide: Callable[[], list[Entry]]) -> None:
+        """Append what ``decide`` says until it says nothing more: an entry of somebody else's may count before."""
+        with self._appending:
+            for _ in range(_TRIES):
+                self.read()
+                entries = decide()
+                if not entries:
                     return
-                elif not error.retriable():
-                    raise SchemaLogUnavailable(f"{self._topic} could not be read: {error}")
-        finally:
-            consumer.close()
+                for entry in entries:
+                    self._write(*entry)
+        raise RegistryError(50001, f"{self._topic}: other registries were faster {_TRIES} times, try again")
 
-    def append(self, key: str, value: str | None) -> None:
-        """Return once the record is on the log. Raises ``SchemaLogUnavailable``."""
-        failures: list[KafkaError | None] = []
-
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            failures.append(error)
-
-        self._producer.produce(self._topic, key=key, value=value, partition=0, on_delivery=delivered)
+    def _write(self, key: str, value: str) -> None:
+        """Returns once the entry is applied, and so all that is before it."""
+        outcome: list[KafkaError | int | None] = []
+        self._producer.produce(self._topic, value, key, 0, lambda error, it: outcome.append(error or it.offset()))
         self._producer.flush(_TIMEOUT_S)
-        if failures != [None]:
-            raise SchemaLogUnavailable(f"{self._topic} did not take the record: {failures or 'no answer'}")
-
-
-def _text(data: str | bytes | None) -> str | None:
-    return data.decode("utf-8") if isinstance(data, bytes) else data
+        if not outcome or not isinstance(outcome[0], int):
+            raise RegistryError(50001, f"{self._topic} did not take the record: {outcome or 'no broker answers'}")
+        self.read(until=outcome[0])
