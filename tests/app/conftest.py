@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -186,6 +187,25 @@ def desk(tmp_path_factory: pytest.TempPathFactory, kafka: str, model_port: int) 
         for process in project.processes.values():
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def answered(desk: ProjectFolder) -> str:
+    """The handle of a finished task, ``traced``, with one model call."""
+    place = ("-p", str(desk.file))
+    sent = CliRunner().invoke(app, ["task", "send", "desk", "--json", '{"text": "ask"}', "--id", "traced", *place])
+    assert sent.exit_code == 0, sent.output
+    handle = sent.stdout.strip()
+    got = CliRunner().invoke(app, ["task", "get", handle, "--wait", "60", *place])
+    assert (got.exit_code, json.loads(got.stdout)) == (0, {"text": "an answer"}), desk.logs()
+    return handle
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        yield server.getsockname()[1]
 
 
 @pytest.fixture

@@ -69,11 +69,14 @@ async def test_topics_are_there_or_not(reading: Reading, kafka_topics: Any) -> N
     assert (await reading.exists("nope"), await reading.partitions("nope")) == (False, 0)
 
 
-async def test_agents_and_pools_are_known_from_their_topics(reading: Reading, kafka_topics: Any) -> None:
-    assert await reading.known() == (set(), set())
-    for topic, keys in (("agents", ("desk/v1", "desk/v2", "mail/v1")), ("pools", ("small/host-1",))):
-        await put(reading, kafka_topics.create(topic, 1), *keys)
-    assert await reading.known() == ({"desk", "mail"}, {"small"})
+async def test_what_is_deleted_while_it_is_read_is_passed_over(reading: Reading, kafka_topics: Any) -> None:
+    topic = kafka_topics.create("notes", 1)
+    await put(reading, topic, "a", "b", "c")
+    held = await reading.mesh.log.bounds(topic, 0)
+    await reading.mesh.log.truncate(topic, 0, 2)
+    assert [one.offset async for one in reading.between(topic, 0, held)] == [2]
+    await reading.mesh.log.truncate(topic, 0, 3)
+    assert [one.offset async for one in reading.between(topic, 0, held)] == []
 
 
 async def test_values_become_plain_data(reading: Reading) -> None:

@@ -11,8 +11,9 @@ from aiosv3.app.workers import Mesh
 from aiosv3.schemas.errors import RegistryUnavailable, WireError
 from aiosv3.schemas.headers import CE_ID
 from aiosv3.schemas.store import UnresolvedSchema
+from aiosv3.streams.errors import DataLost
 from aiosv3.streams.kafka import topic_counts
-from aiosv3.streams.log import Record
+from aiosv3.streams.log import Bounds, Record
 
 _MAGIC: Final = b"\0"
 
@@ -22,16 +23,6 @@ class Reading:
     """Reads through one mesh's connection."""
 
     mesh: Mesh
-
-    async def known(self) -> tuple[set[str], set[str]]:
-        """Names of the agents and pools that have ever worked here: from ``agents`` and ``pools``."""
-        topics = self.mesh.topics
-        found: dict[str, set[str]] = {topics.agents(): set(), topics.pools(): set()}
-        for topic, names in found.items():
-            if await self.exists(topic):
-                async for record in self.records(topic, 0):
-                    names.add((record.key or b"").decode("utf-8", "replace").partition("/")[0])
-        return found[topics.agents()], found[topics.pools()]
 
     async def exists(self, topic: str) -> bool:
         """True if the broker has this topic."""
@@ -44,11 +35,21 @@ class Reading:
     async def records(self, topic: str, partition: int, start: int = 0) -> AsyncIterator[Record]:
         """What one partition holds now, from ``start`` on."""
         bounds = await self.mesh.log.bounds(topic, partition)
-        begin = max(start, bounds.start)
-        if begin < bounds.end:
-            async for batch in self.mesh.log.read(topic, partition, begin, bounds.end):
-                for record in batch:
-                    yield record
+        async for record in self.between(topic, partition, bounds._replace(start=max(start, bounds.start))):
+            yield record
+
+    async def between(self, topic: str, partition: int, held: Bounds) -> AsyncIterator[Record]:
+        """A range that was asked for a moment ago; what has been deleted since then is passed over."""
+        start = held.start
+        while start < held.end:
+            try:
+                async for batch in self.mesh.log.read(topic, partition, start, held.end):
+                    for record in batch:
+                        start = record.offset + 1
+                        yield record
+                return
+            except DataLost as lost:
+                start = lost.start
 
     async def find(self, topic: str, partition: int, record_id: str, start: int) -> tuple[int, Record | None]:
         """The first record of an id at or after ``start``, and where to go on."""
