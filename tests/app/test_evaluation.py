@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from aiosv3.agents import Context, agent
-from aiosv3.app.commands.task import event_headers
-from aiosv3.app.evaluation import Run, ended_of
+from aiosv3.agents.client import Ended
+from aiosv3.agents.client.sending import event_headers
+from aiosv3.app.evaluation import Run, seen_of
 from aiosv3.app.golden import Golden
-from aiosv3.schemas.envelope import ResultEnvelope
-from aiosv3.schemas.records import Outcome, StepFailure
+from aiosv3.schemas.records import Outcome, Usage
+from aiosv3.schemas.topics import TaskHandle
 
 
 class Booking(BaseModel):
@@ -32,8 +33,9 @@ async def echoes(_ctx: Context, value: str) -> str:
     return value
 
 
-def result(outcome: Outcome, content: Any = None, error: StepFailure | None = None) -> ResultEnvelope[Any]:
-    return ResultEnvelope("t", "t", outcome, 0, 0, "", 0, 0, "v1", content, error=error)
+def result(outcome: Outcome, output: Any = None, error: dict[str, str] | None = None) -> Ended[Any]:
+    now = datetime.now(UTC)
+    return Ended(TaskHandle("a", 0, "t"), outcome, output, None, now, now, 0, Usage(), {"error": error})
 
 
 def golden(name: str, key: str | None = None) -> Golden:
@@ -70,10 +72,10 @@ def test_an_event_says_where_it_is_from_and_carries_what_it_is_told_to() -> None
 
 def test_outputs_are_seen_as_json_has_them() -> None:
     made = Booking(at=datetime(2026, 1, 2, tzinfo=UTC), seats=[1])
-    assert ended_of(books, result(Outcome.OK, made)).output == {"at": "2026-01-02T00:00:00Z", "places": [1]}
-    assert ended_of(echoes, result(Outcome.OK, "text")).output == "text"
+    assert seen_of(books, result(Outcome.OK, made)).output == {"at": "2026-01-02T00:00:00Z", "places": [1]}
+    assert seen_of(echoes, result(Outcome.OK, "text")).output == "text"
 
 
 def test_a_failure_has_its_type_and_message_and_no_output() -> None:
-    ended = ended_of(books, result(Outcome.FAILED, error=StepFailure("Denied", "no", retryable=False)))
+    ended = seen_of(books, result(Outcome.FAILED, error={"type": "Denied", "message": "no"}))
     assert (ended.outcome, ended.output, ended.error) == (Outcome.FAILED, None, ("Denied", "no"))

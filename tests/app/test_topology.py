@@ -89,3 +89,9 @@ def test_a_state_is_compacted_but_a_day_late_so_that_its_owner_can_compare() -> 
     settings = ALL[TOPICS.state("a")].settings()
     assert (settings["cleanup.policy"], settings["min.compaction.lag.ms"]) == ("compact", "86400000")
     assert settings["message.timestamp.type"] == "LogAppendTime", "the lag counts from the broker's time"
+
+
+def test_what_is_only_shown_is_gone_within_minutes_also_where_a_segment_never_fills() -> None:
+    spec = ALL[TOPICS.deltas()]
+    assert (spec.cleanup, spec.partitions) == ("delete", SETTINGS.kafka.partitions)
+    assert spec.settings()["retention.ms"] == spec.settings()["segment.ms"] == "600000"

@@ -7,14 +7,13 @@ from typing import Final
 
 from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
 from aiosv3.app.settings import Settings
-from aiosv3.app.topology import base_topics
+from aiosv3.app.topology import base_topics, desk_subjects
 from aiosv3.app.workers import Mesh, ensure, open_mesh, serve, wiring_of
 from aiosv3.schemas.errors import RegistryUnavailable
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.log import Committed
 from aiosv3.streams.processor import Processor
 
-_RECORDS: Final = ("aiosv3.Question", "aiosv3.PersonAnswer", "aiosv3.AnswerVerdict")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -39,9 +38,7 @@ async def desk_processor(mesh: Mesh) -> Processor:
 
 
 async def _register(mesh: Mesh) -> None:
-    """One topic with records of several types: a subject for each (TopicRecordNameStrategy)."""
-    for name in _RECORDS:
-        subject = f"{mesh.topics.approvals()}-{name}"
+    for subject, name in desk_subjects(mesh.topics).items():
         try:
             await mesh.store.register(subject, mesh.store.released_schema(name))
         except RegistryUnavailable as error:

@@ -5,27 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 from aiosv3.agents import Agent
-from aiosv3.app.commands.task import TaskEvent, append_cancel, append_event
-from aiosv3.app.golden import Ended, Golden
-from aiosv3.app.reading import Reading
+from aiosv3.agents.client import Client, Ended, NotFinished, RawJson
+from aiosv3.agents.client.sending import TaskEvent
+from aiosv3.app.golden import Ended as Seen
+from aiosv3.app.golden import Golden
 from aiosv3.app.releases import Case, Release
-from aiosv3.app.workers import Mesh, settled
 from aiosv3.schemas import headers as names
-from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
 from aiosv3.schemas.records import Outcome, Usage
-from aiosv3.schemas.store import UnresolvedSchema
-from aiosv3.schemas.topics import TaskHandle
-from aiosv3.streams.log import Headers, Record
+from aiosv3.streams.log import Headers
 
-_POLL_S: Final = 0.1
 _SOURCE: Final = (names.CE_SOURCE, b"aiosv3/eval")
 
 
@@ -49,102 +43,42 @@ class Run:
         return TaskEvent(self.agent.name, f"{self.id}-{golden.id}", f"{self.id}-{key}", value, [_SOURCE, *self.headers])
 
 
-async def evaluate(mesh: Mesh, run: Run, golden: Sequence[Golden]) -> Release:
+async def evaluate(client: Client, run: Run, golden: Sequence[Golden]) -> Release:
     """Runs all. Tasks that are open when this is cancelled are cancelled too, they would go on costing money."""
     room = asyncio.Semaphore(run.at_once)
     versions: set[str] = set()
 
     async def one(case: Golden) -> Case:
         async with room:
-            return await _trial(mesh, run, case, results, versions)
+            return await _trial(client, run, case, versions)
 
-    async with _reading_results(mesh, run.agent) as results, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         cases = [group.create_task(one(case)) for case in golden]
     found = tuple(case.result() for case in cases)
     return Release(run.agent.name, datetime.now(UTC), tuple(sorted(versions)), found)
 
 
-async def _trial(mesh: Mesh, run: Run, golden: Golden, results: _Results, versions: set[str]) -> Case:
+async def _trial(client: Client, run: Run, golden: Golden, versions: set[str]) -> Case:
     event = run.event(golden)
-    waiting = results.expect(event.id)
-    sent = await append_event(mesh, event)
-    handle = TaskHandle(run.agent.name, sent.partition, event.id)
+    headers = {name: value.decode() for name, value in event.headers}
+    handle = await client.start(run.agent, RawJson(event.value), key=event.key, id=event.id, headers=headers)
     try:
-        async with asyncio.timeout(run.timeout_s):
-            record, result = await waiting
-    except TimeoutError:
-        await append_cancel(mesh, handle)
+        ended = await handle.ended(timeout=run.timeout_s)
+    except NotFinished:
+        await handle.cancel()
         return Case(golden.id, f"not finished within {run.timeout_s:g} s: cancelled", None, Usage())
     except asyncio.CancelledError:
-        await append_cancel(mesh, handle)
+        await handle.cancel()
         raise
-    versions.add(result.code_version)
-    complaint = golden.complaint(ended_of(run.agent, result))
-    return Case(golden.id, complaint, record.timestamp - sent.timestamp, result.usage)
+    versions.add(str(ended.fields["code_version"]))
+    complaint = golden.complaint(seen_of(run.agent, ended))
+    return Case(golden.id, complaint, ended.latency_ms, ended.usage)
 
 
-def ended_of(agent: Agent[Any, Any], result: ResultEnvelope[Any]) -> Ended:
+def seen_of(agent: Agent[Any, Any], ended: Ended[Any]) -> Seen:
     """The end of a task, its output as JSON has it: golden tasks are written in JSON."""
-    error = None if result.error is None else (result.error.type, result.error.message)
-    done = result.outcome is Outcome.OK
-    output = agent.output_adapter.dump_python(result.content, mode="json", by_alias=True) if done else None
-    return Ended(result.outcome, output, error)
-
-
-class _Results:
-    """Results that are waited for; the first record of an id counts (docs/guarantees.md)."""
-
-    def __init__(self, mesh: Mesh, agent: Agent[Any, Any], ends: list[int]) -> None:
-        self._mesh = mesh
-        self._reading = Reading(mesh)
-        self._topic = mesh.topics.results(agent.name)
-        self._schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, mesh.topics, agent.state_type)
-        self._positions = ends
-        self._waiting: dict[bytes, asyncio.Future[tuple[Record, ResultEnvelope[Any]]]] = {}
-
-    def expect(self, task_id: str) -> asyncio.Future[tuple[Record, ResultEnvelope[Any]]]:
-        """The result of a task that is about to be sent."""
-        future = self._waiting[task_id.encode()] = asyncio.get_running_loop().create_future()
-        return future
-
-    async def read(self) -> None:
-        """For ever; what stops it reaches everybody who waits."""
-        try:
-            while True:
-                for partition in range(len(self._positions)):
-                    await self._read(partition)
-                await asyncio.sleep(_POLL_S)
-        except BaseException as error:
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(error)
-            raise
-
-    async def _read(self, partition: int) -> None:
-        async for record in self._reading.records(self._topic, partition, self._positions[partition]):
-            self._positions[partition] = record.offset + 1
-            future = self._waiting.pop(record.header(names.CE_ID) or b"", None)
-            if future is not None and not future.done():
-                future.set_result((record, await self._decoded(record)))
-
-    async def _decoded(self, record: Record) -> ResultEnvelope[Any]:
-        try:
-            return self._schemas.decode_result(self._mesh.codec, record.value or b"")
-        except UnresolvedSchema as error:
-            await self._mesh.store.resolve(error.schema_id)
-            return self._schemas.decode_result(self._mesh.codec, record.value or b"")
-
-
-@asynccontextmanager
-async def _reading_results(mesh: Mesh, agent: Agent[Any, Any]) -> AsyncIterator[_Results]:
-    """From what comes next."""
-    topic = mesh.topics.results(agent.name)
-    count = await Reading(mesh).partitions(topic)
-    ends = [(await settled(partial(mesh.log.bounds, topic, partition))).end for partition in range(count)]
-    results = _Results(mesh, agent, ends)
-    watch = asyncio.create_task(results.read())
-    try:
-        yield results
-    finally:
-        watch.cancel()
-        await asyncio.wait([watch])
+    failure = ended.fields["error"]
+    error = None if failure is None else (failure["type"], failure["message"])
+    done = ended.outcome is Outcome.OK
+    output = agent.output_adapter.dump_python(ended.output, mode="json", by_alias=True) if done else None
+    return Seen(ended.outcome, output, error)

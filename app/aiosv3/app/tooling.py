@@ -10,7 +10,7 @@ from typing import Final
 
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.toolsettings import ToolServerSettings, ToolZoneSettings
-from aiosv3.app.topology import zone_topics
+from aiosv3.app.topology import zone_records, zone_topics
 from aiosv3.app.workers import clock, effectors, ensure, open_mesh, register_released, serve, wiring_of
 from aiosv3.streams.processor import Processor
 from aiosv3.tools import Secrets, SecretUnusable, ServedTools, ServerPolicy, ToolRefused, ToolWorker, Zone
@@ -122,7 +122,7 @@ async def run_zone(settings: Settings, name: str) -> None:
         topics = mesh.topics
         await ensure(mesh, zone_topics(settings, topics, name))
         inputs, own = topics.tools(name), topics.tool_results(name)
-        await register_released(mesh, {inputs: "aiosv3.ToolRequest", own: "aiosv3.ToolResult"})
+        await register_released(mesh, zone_records(topics, name))
         worker = ToolWorker(zone, servers, mesh.codec, clock, mesh.claims)
         wiring = wiring_of(mesh, f"tools.{name}", inputs, own)
         try:

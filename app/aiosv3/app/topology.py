@@ -13,6 +13,9 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _WEEK: Final = {"retention.ms": str(7 * _DAY_MS)}
 _OWN_LOG: Final = {"retention.ms": str(30 * _DAY_MS)}
 """Own logs are kept longer than their inputs and than the longest deadline (rule 11)."""
+_MINUTES: Final = str(10 * 60 * 1000)
+_SHOWN: Final = {"retention.ms": _MINUTES, "segment.ms": _MINUTES}
+"""What is only shown. A segment that is written to is not deleted: without a limit of its own it lives for a week."""
 
 
 def _spec(settings: Settings, name: str, config: Mapping[str, str]) -> TopicSpec:
@@ -26,6 +29,7 @@ def base_topics(settings: Settings, topics: Topics) -> list[TopicSpec]:
         _spec(settings, topics.prompts(), _WEEK),
         _spec(settings, topics.decisions(), _OWN_LOG),
         _spec(settings, topics.dead_letters(), _OWN_LOG),
+        _spec(settings, topics.deltas(), _SHOWN),
         TopicSpec(topics.approvals(), settings.kafka.partitions, "compact"),
         *compacted,
     ]
@@ -75,4 +79,26 @@ def mesh_topics(topics: Topics) -> dict[str, str]:
         topics.decisions(): "aiosv3.Decision",
         topics.pools(): "aiosv3.PoolStatus",
         topics.agents(): "aiosv3.AgentCard",
+        topics.deltas(): "aiosv3.Delta",
     }
+
+
+def agent_records(topics: Topics, agent: str) -> dict[str, str]:
+    """What a worker of an agent registers beside the agent's own types."""
+    return {topics.journal(agent): "aiosv3.JournalRecord", **mesh_topics(topics)}
+
+
+def pool_records(topics: Topics, pool: str) -> dict[str, str]:
+    """What a model worker of a pool registers."""
+    return {topics.pool_prompts(pool): "aiosv3.ModelRequest", topics.completions(pool): "aiosv3.Completion"}
+
+
+def zone_records(topics: Topics, zone: str) -> dict[str, str]:
+    """What a tool worker of a zone registers."""
+    return {topics.tools(zone): "aiosv3.ToolRequest", topics.tool_results(zone): "aiosv3.ToolResult"}
+
+
+def desk_subjects(topics: Topics) -> dict[str, str]:
+    """What the desk registers. One topic with records of several types: a subject each (TopicRecordNameStrategy)."""
+    names = ("aiosv3.Question", "aiosv3.PersonAnswer", "aiosv3.AnswerVerdict")
+    return {f"{topics.approvals()}-{name}": name for name in names}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aiosv3.app.clients import client_of
 from aiosv3.app.commands.eval import _percent, _show_difference
 from aiosv3.app.evaluation import Run, evaluate
 from aiosv3.app.golden import Golden
@@ -135,10 +136,10 @@ class TestOnTheBroker:
     async def _stopped_when_sent(self, idle: Any) -> None:
         settings = load_settings(idle.file)
         tasks = [Golden(1, name, {"text": "x"}, ()) for name in ("a", "b", "c")]
-        async with open_mesh(settings, "test") as mesh:
+        async with open_mesh(settings, "test") as mesh, client_of(mesh) as client:
             await ensure_topics(mesh.connection, agent_topics(settings, mesh.topics, "desk"))
             run = Run(agent_named(settings, "desk"), at_once=2, id="eval-x")
-            evaluating = asyncio.create_task(evaluate(mesh, run, tasks))
+            evaluating = asyncio.create_task(evaluate(client, run, tasks))
             topic, partitions = mesh.topics.tasks("desk"), range(settings.kafka.partitions)
             async with asyncio.timeout(30):
                 while (

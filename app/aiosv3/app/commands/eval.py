@@ -15,21 +15,22 @@ from rich.table import Table
 from rich.text import Text
 
 from aiosv3.agents import Agent
+from aiosv3.app.clients import open_client
+from aiosv3.app.commands.completion import agent_names
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
-from aiosv3.app.commands.task import check_partition, header_of
+from aiosv3.app.commands.task import CLI, header_of
 from aiosv3.app.evaluation import Run, evaluate
 from aiosv3.app.golden import Golden, read_golden
 from aiosv3.app.projects import agent_named
 from aiosv3.app.releases import RELEASE, Difference, Release, compare, load_release, save_release
 from aiosv3.app.settings import Settings, SettingsError
-from aiosv3.app.workers import open_mesh
 from aiosv3.schemas.derive import validation_words
 
 _FAILED: Final = 1
 
 
 def evaluation(
-    agent: Annotated[str, typer.Argument(help="Name of the agent.")],
+    agent: Annotated[str, typer.Argument(help="Name of the agent.", autocompletion=agent_names)],
     data: Annotated[Path, typer.Option("--data", help="Golden tasks, a JSON object a line.")],
     against: Annotated[Path | None, typer.Option("--against", help="A saved release to compare with.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Where to keep this run, if it passes.")] = None,
@@ -87,9 +88,9 @@ def _misfit(agent: Agent[Any, Any], golden: Golden) -> str | None:
 
 
 async def _evaluate(settings: Settings, run: Run, golden: list[Golden]) -> Release:
-    async with open_mesh(settings, "aiosv3-cli") as mesh:
-        await check_partition(mesh, run.agent.name, mesh.topics.tasks(run.agent.name), 0)
-        return await evaluate(mesh, run, golden)
+    async with open_client(settings, CLI) as client:
+        await client.partitions(run.agent.name)
+        return await evaluate(client, run, golden)
 
 
 def _datum(now: Release, difference: Difference | None, *, holds: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from aiosv3.agents.opentasks import Tried
 from aiosv3.agents.replay import Replayed, ReplayedStep
+from aiosv3.app.commands.completion import agent_names
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
 from aiosv3.app.partitions import Partitions
 from aiosv3.app.projects import agent_named
@@ -23,7 +24,9 @@ _NOT_FOUND = 3
 
 def replay(
     handle: Annotated[str | None, typer.Argument(help="One task, open or finished: agent:partition:task_id.")] = None,
-    agent: Annotated[str | None, typer.Option("--open", help="All open tasks of this agent.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--open", help="All open tasks of this agent.", autocompletion=agent_names)
+    ] = None,
     project: Project = None,
     as_json: Json = False,
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from aiosv3.agents.controls import fail_record, migrate_record, retry_record
 from aiosv3.app.commands.options import Json, Project, settings_of
 from aiosv3.app.commands.replay import open_tasks, report, try_one
-from aiosv3.app.commands.task import Agent, Handle, check_partition
+from aiosv3.app.commands.task import Agent, HandleText, check_partition
 from aiosv3.app.settings import Settings
 from aiosv3.app.workers import open_mesh
 from aiosv3.schemas.errors import AiosError
@@ -38,7 +38,7 @@ def stuck(agent: Agent, project: Project = None, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def retry(handle: Handle, project: Project = None) -> None:
+def retry(handle: HandleText, project: Project = None) -> None:
     """Try a stuck task again, where something outside its code was wrong. A restarted worker does so by itself."""
     place = TaskHandle.parse(handle)
     asyncio.run(_control(settings_of(project), place, retry_record(place.task_id, str(uuid.uuid4()))))
@@ -46,7 +46,7 @@ def retry(handle: Handle, project: Project = None) -> None:
 
 
 def fail(
-    handle: Handle,
+    handle: HandleText,
     reason: Annotated[str, typer.Option("--reason", help="What its result says.")] = "an operator ended it",
     project: Project = None,
 ) -> None:
@@ -56,7 +56,7 @@ def fail(
     typer.echo(f"{handle}: fails")
 
 
-def migrate(handle: Handle, project: Project = None) -> None:
+def migrate(handle: HandleText, project: Project = None) -> None:
     """Let a stuck task go on with the code that is here: it asks anew from the step on in which they differ.
 
     The answers that its journal has from there on are forgotten: models are called and paid again, functions, tools

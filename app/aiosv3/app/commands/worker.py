@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from aiosv3.app.commands.completion import agent_names, pool_names, zone_names
 from aiosv3.app.commands.options import Project, log_to_stderr, settings_of
 from aiosv3.app.desks import run_desk
 from aiosv3.app.tooling import run_zone
@@ -16,11 +17,14 @@ app = typer.Typer(
     help="Run one worker in the foreground. Start as many as you like; kill them as you like.", no_args_is_help=True
 )
 
-Name = Annotated[str, typer.Argument(help="Its name in the project.")]
+_NAME: Final = "Its name in the project."
+Agent = Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion=agent_names)]
+Pool = Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion=pool_names)]
+Zone = Annotated[str, typer.Argument(metavar="ZONE", help=_NAME, autocompletion=zone_names)]
 
 
 @app.command()
-def agent(name: Name, project: Project = None) -> None:
+def agent(name: Agent, project: Project = None) -> None:
     """Run the tasks of an agent."""
     log_to_stderr()
     asyncio.run(run_agent(settings_of(project), name))
@@ -41,14 +45,14 @@ def desk(project: Project = None) -> None:
 
 
 @app.command()
-def pool(name: Name, project: Project = None) -> None:
+def pool(name: Pool, project: Project = None) -> None:
     """Call the models of a pool."""
     log_to_stderr()
     asyncio.run(run_pool(settings_of(project), name))
 
 
 @app.command()
-def tools(zone: Name, project: Project = None) -> None:
+def tools(zone: Zone, project: Project = None) -> None:
     """Call the tools of a zone."""
     log_to_stderr()
     asyncio.run(run_zone(settings_of(project), zone))
