@@ -30,6 +30,7 @@ routes = st.builds(
     tried=st.lists(names, max_size=3).map(tuple),
     usd_micros=amounts,
     stream=st.none() | st.integers(0, 2**31 - 1),
+    found=st.lists(st.text(max_size=8), max_size=3).map(tuple),
 )
 replies = st.builds(Reply, names, st.integers(0, 2**31 - 1), st.integers(0, LONG), names, names, names)
 
@@ -75,7 +76,7 @@ def test_the_text_is_compact_and_in_the_order_of_the_specification() -> None:
         ).encode()
     )
     assert list(json.loads(Reply("t", 1, 2, "a", "b", "c").encode())) == ["v", *(f.name for f in fields(Reply))]
-    assert list(json.loads(Route(None, AUTO, 1, 1, stream=0).encode())) == ["v", *(f.name for f in fields(Route))]
+    assert list(json.loads(Route(None, AUTO, 1, 1, stream=0, found=("card",)).encode())) == ["v", *(f.name for f in fields(Route))]
 
 
 def test_unknown_keys_are_ignored() -> None:
@@ -130,6 +131,7 @@ def test_a_nullable_key_that_is_absent_is_null() -> None:
         (ROUTE, "stream", -1),
         (ROUTE, "stream", 2**31),
         (ROUTE, "stream", "0"),
+        (ROUTE, "found", "card"),
         (REPLY, "topic", ""),
         (REPLY, "partition", -1),
         (REPLY, "partition", 2**31),
@@ -205,3 +207,5 @@ def test_a_route_that_nobody_follows_is_not_a_byte_longer() -> None:
     """Nobody pays for deltas who does not ask for them."""
     assert "stream" not in json.loads(Route("a", AUTO, 1, 1).encode())
     assert Route.decode(json.dumps(ROUTE).encode()).stream is None
+    assert "found" not in json.loads(Route("a", AUTO, 1, 1).encode())
+    assert Route.decode(json.dumps(ROUTE).encode()).found == ()

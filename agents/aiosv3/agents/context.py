@@ -16,7 +16,7 @@ from aiosv3.agents.errors import AgentFailed, BudgetExceeded, ToolFailed
 from aiosv3.agents.keyed import S, StateAccess
 from aiosv3.agents.people import PeopleSteps
 from aiosv3.agents.progress import ProgressCalls
-from aiosv3.agents.prompting import complexity_of, needs_of, prompt_of, prompt_parts, tokens_of
+from aiosv3.agents.prompting import complexity_of, needs_of, prompt_of, prompt_parts, stored_class, tokens_of
 from aiosv3.agents.starting import StartSteps
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, ToolStep, due_after, request_hash
 from aiosv3.agents.tools import Tool, arguments_text
@@ -170,7 +170,15 @@ class Context(PeopleSteps, StartSteps, ProgressCalls, StateAccess[S]):
             stream=run.task.wishes.stream,
         )
         due = due_after(run.now, timeout)
-        step = ModelStep(id=step_id, hash=hashed, first_sent=run.now, due=due, prompt=body, route=route)
+        step = ModelStep(
+            id=step_id,
+            hash=hashed,
+            first_sent=run.now,
+            due=due,
+            prompt=body,
+            route=route,
+            stored=stored_class(body, prompt),
+        )
         return run.issue(step, lambda entry: model_answer(entry, step_id, output_type))
 
     @overload

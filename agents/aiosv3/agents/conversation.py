@@ -8,6 +8,7 @@ from typing import Final
 
 from aiosv3.agents.taskloop import TaskLoop
 from aiosv3.prompts import estimate_tokens
+from aiosv3.prompts.scan import judge
 from aiosv3.schemas.history import Block
 from aiosv3.schemas.records import Message, Prompt, Role
 from aiosv3.streams.claims import claim_of
@@ -23,13 +24,15 @@ class Conversation:
 
     ``turns`` are the newest ones. Older ones lie in the claim store as blocks, of which ``head`` claims the newest;
     only the worker that calls the model reads them. ``stored`` counts their turns, ``stored_tokens`` (an estimate) what
-    they add to a prompt. ``len`` counts all turns.
+    they add to a prompt, ``stored_class`` is the least data class that their text allows (0 public to 3 restricted).
+    ``len`` counts all turns.
     """
 
     head: str | None = None
     turns: list[Message] = field(default_factory=list)
     stored: int = 0
     stored_tokens: int = 0
+    stored_class: int = 0
 
     def __len__(self) -> int:
         return self.stored + len(self.turns)
@@ -57,7 +60,10 @@ class Conversation:
         self.head = claim_of(raw)
         sealed[self.head] = raw
         self.stored += len(self.turns)
-        self.stored_tokens += estimate_tokens(Prompt(tuple(self.turns), None, 0))
+        turns = Prompt(tuple(self.turns), None, 0)
+        self.stored_tokens += estimate_tokens(turns)
+        # Whoever asks about the conversation later has only the claim: what stands in the blocks is said along with it.
+        self.stored_class = max(self.stored_class, judge(turns).clearance)
         self.turns = []
 
 

@@ -8,7 +8,7 @@ from aiosv3.agents.conversation import Conversation
 from aiosv3.agents.decoding import json_schema
 from aiosv3.agents.turn import ModelTurn
 from aiosv3.prompts import estimate_complexity, estimate_tokens
-from aiosv3.schemas.headers import AUTO, Complexity
+from aiosv3.schemas.headers import AUTO, Clearance, Complexity
 from aiosv3.schemas.records import Message, Prompt, Role
 
 
@@ -38,6 +38,13 @@ def prompt_of(
 def tokens_of(body: Prompt, prompt: str | Prompt | Conversation) -> int:
     """What ``body`` adds up to for the model, its history too; ``prompt`` is what it was made of."""
     return estimate_tokens(body) + (prompt.stored_tokens if isinstance(prompt, Conversation) else 0)
+
+
+def stored_class(body: Prompt, prompt: str | Prompt | Conversation) -> Clearance:
+    """The least class that the history of ``body`` allows, which lies elsewhere. Of a claim alone nothing is known."""
+    if body.history is None:
+        return Clearance.PUBLIC
+    return Clearance(prompt.stored_class) if isinstance(prompt, Conversation) else Clearance.RESTRICTED
 
 
 def complexity_of(prompt: Prompt, asked: float | None, wished: Complexity) -> float:

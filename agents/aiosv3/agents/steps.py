@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from aiosv3.schemas.headers import Route
+from aiosv3.schemas.headers import Clearance, Route
 from aiosv3.schemas.people import QuestionKind
 from aiosv3.schemas.records import Prompt
 
@@ -29,10 +29,11 @@ class Step:
 
 @dataclass(slots=True)
 class ModelStep(Step):
-    """``generate``: a request on ``prompts``."""
+    """``generate``: a request on ``prompts``. ``stored``: the least class that the history of its prompt allows."""
 
     prompt: Prompt
     route: Route
+    stored: Clearance = field(default=Clearance.PUBLIC, kw_only=True)
 
 
 @dataclass(slots=True)

@@ -125,7 +125,8 @@ class Grant:
 
     ``usd_micros``: money for the whole tree in millionths of a US dollar, None without a limit. ``exp``: end
     of life in milliseconds since the epoch, None for no end. ``depth``: agents above this task. ``sig``: room
-    for a signature. ``by``: who started the tree, None where nobody said.
+    for a signature. ``by``: who started the tree, None where nobody said. ``cap``: what the whole tree may spend, the
+    same in all of its requests, while ``usd_micros`` shrinks on the way; None, and absent on the wire: no limit.
     """
 
     tenant: str
@@ -136,22 +137,24 @@ class Grant:
     depth: int = 0
     sig: str | None = None
     by: str | None = None
+    cap: int | None = None
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
-        return _encode(
-            {
-                "v": _VERSION,
-                "tenant": self.tenant,
-                "root": self.root,
-                "class": self.clearance.label,
-                "usd_micros": self.usd_micros,
-                "exp": self.exp,
-                "depth": self.depth,
-                "sig": self.sig,
-                "by": self.by,
-            }
-        ).encode()
+        fields: dict[str, object] = {
+            "v": _VERSION,
+            "tenant": self.tenant,
+            "root": self.root,
+            "class": self.clearance.label,
+            "usd_micros": self.usd_micros,
+            "exp": self.exp,
+            "depth": self.depth,
+            "sig": self.sig,
+            "by": self.by,
+        }
+        if self.cap is not None:
+            fields["cap"] = self.cap
+        return _encode(fields).encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Grant:
@@ -166,6 +169,7 @@ class Grant:
             fields.integer("depth", 0, _INT),
             fields.optional_text("sig"),
             fields.optional_text("by"),
+            fields.optional_integer("cap"),
         )
 
 
@@ -178,7 +182,8 @@ class Route:
     the record that made this step reachable, the same after every restart. ``hash`` is the request hash.
     ``needs``: capabilities such as ``json``, ``tools``, ``vision``. ``pool`` and ``model`` pin.
     ``usd_micros`` limits this call alone. ``tried`` names the pools of earlier attempts. ``stream``: the partition of
-    ``deltas`` where somebody follows the answer; None, and absent on the wire: nobody does.
+    ``deltas`` where somebody follows the answer; None, and absent on the wire: nobody does. ``found``: kinds of what
+    the sender's scan found in the text, for which it raised the class; absent on the wire when nothing was.
     """
 
     agent: str | None
@@ -198,6 +203,7 @@ class Route:
     usd_micros: int | None = None
     tried: tuple[str, ...] = ()
     stream: int | None = None
+    found: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
@@ -222,6 +228,8 @@ class Route:
         }
         if self.stream is not None:
             fields["stream"] = self.stream
+        if self.found:
+            fields["found"] = self.found
         return _encode(fields).encode()
 
     @classmethod
@@ -246,6 +254,7 @@ class Route:
             fields.optional_integer("usd_micros"),
             fields.texts("tried"),
             fields.optional_integer("stream", _INT),
+            fields.texts("found", absent_is_empty=True),
         )
 
 
@@ -341,8 +350,8 @@ class _Fields:
             return value
         raise self._error(name, value, f"must be null or a whole number from 0 to {most}")
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self._fields.get(name, _absent)
+    def texts(self, name: str, *, absent_is_empty: bool = False) -> tuple[str, ...]:
+        value = self._fields.get(name, [] if absent_is_empty else _absent)
         if type(value) is list and all(type(item) is str for item in value):
             return tuple(value)
         raise self._error(name, value, "must be a list of strings")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiosv3.prompts.scan import DETECTORS, Detector, clearance_of, scan
+from aiosv3.prompts.scan import DETECTORS, Detector, Judging, Verdict, judge, scan
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.records import Message, Prompt, Role
 
@@ -82,23 +82,37 @@ def prompt(*texts: str, tools: str | None = None) -> Prompt:
 
 
 def test_the_highest_class_counts_wherever_it_stands() -> None:
-    assert clearance_of(prompt("hello")) is Clearance.PUBLIC
-    assert clearance_of(prompt("hello", "ana@example.com")) is Clearance.INTERNAL
-    assert clearance_of(prompt("ana@example.com", "4111 1111 1111 1111")) is Clearance.CONFIDENTIAL
-    assert clearance_of(prompt("hello", tools=f'{{"key": "{KEY}"}}')) is Clearance.RESTRICTED
+    assert judge(prompt("hello")).clearance is Clearance.PUBLIC
+    assert judge(prompt("hello", "ana@example.com")).clearance is Clearance.INTERNAL
+    assert judge(prompt("ana@example.com", "4111 1111 1111 1111")).clearance is Clearance.CONFIDENTIAL
+    assert judge(prompt("hello", tools=f'{{"key": "{KEY}"}}')).clearance is Clearance.RESTRICTED
+
+
+def test_the_kinds_of_the_highest_class_are_named() -> None:
+    assert judge(prompt("ana@example.com 4111 1111 1111 1111 SSN 123-45-6789")).kinds == ("card", "national-id")
+    assert judge(prompt("hello")).kinds == ()
 
 
 def test_what_a_model_asked_a_tool_for_is_looked_at() -> None:
     asked = Message(Role.ASSISTANT, "", tool_calls='[{"arguments": "{\\"to\\": \\"ana@example.com\\"}"}]')
     whole = Prompt(messages=(asked,), output_schema=None, max_tokens=10, temperature=None)
-    assert clearance_of(whole) is Clearance.INTERNAL
+    assert judge(whole).clearance is Clearance.INTERNAL
+
+
+@pytest.mark.parametrize("place", [0, 15_300, 15_360, 16_370, 16_384, 40_000])
+def test_a_long_text_is_looked_at_in_pieces_and_nothing_is_missed_between_them(place: int) -> None:
+    judging = Judging(prompt("x" * place + " DE89 3704 0044 0532 0130 00 " + "y " * 30_000))
+    assert sum(1 for _ in judging) >= 4
+    assert judging.verdict == Verdict(Clearance.CONFIDENTIAL, ("iban",))
 
 
 def test_a_scan_that_fails_means_the_highest_class() -> None:
     def broken(_text: str) -> Iterator[tuple[int, int]]:
         raise RuntimeError("no")
 
-    assert clearance_of(prompt("hello"), [Detector("broken", Clearance.INTERNAL, broken)]) is Clearance.RESTRICTED
+    assert judge(prompt("hello"), [Detector("broken", Clearance.INTERNAL, broken)]) == Verdict(
+        Clearance.RESTRICTED, ("failed-scan",)
+    )
 
 
 @given(st.text(max_size=400))

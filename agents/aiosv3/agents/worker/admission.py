@@ -109,6 +109,7 @@ def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], default
         depth=1,
         sig=None,
         by=text_header(record, names.CE_AUTHID) or None,
+        cap=usd,
     )
 
 

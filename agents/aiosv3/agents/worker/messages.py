@@ -12,6 +12,7 @@ from aiosv3.agents.facts import Finish, Task
 from aiosv3.agents.steps import CallStep, CancelStep, ModelStep, PersonStep, Step, ToolStep
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.roots import root_event
+from aiosv3.prompts.scan import Verdict
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
@@ -58,7 +59,7 @@ class Messages:
     approvals: int = 1
     """Partitions of ``approvals``."""
 
-    def model_request(self, run: TaskRun, step: ModelStep, source: bytes) -> Outgoing:
+    def model_request(self, run: TaskRun, step: ModelStep, source: bytes, verdict: Verdict) -> Outgoing:
         """A request on ``prompts``, keyed by the root so that one router partition decides for the whole tree."""
         task = run.task
         request_id = f"{task.id}/{step.id}"
@@ -71,8 +72,10 @@ class Messages:
             content=step.prompt,
         )
         headers = event(REQUEST_TYPE, request_id, source, AVRO, task.traceparent)
-        route = replace(step.route, epoch=self.epoch)
-        headers += self._mesh(run, step, self._narrowed(run, task.grant.depth), route)
+        route = replace(step.route, epoch=self.epoch, found=verdict.kinds)
+        narrowed = self._narrowed(run, task.grant.depth)
+        grant = replace(narrowed, clearance=max(narrowed.clearance, verdict.clearance))
+        headers += self._mesh(run, step, grant, route)
         return Outgoing(self.topics.prompts(), None, task.grant.root.encode(), self.codec.encode(body), headers)
 
     def child_task(self, run: TaskRun, step: CallStep, source: bytes) -> Outgoing:
@@ -196,10 +199,10 @@ class Messages:
         return ReplyTo(topic, self.partition, run.task.offset, run.task.id, step.id, run.token(step))
 
     def _narrowed(self, run: TaskRun, depth: int) -> Grant:
-        """The grant that goes on: the class may only rise, the money only shrink."""
+        """The grant that goes on: the class may only rise, the money only shrink; the cap is the whole tree's."""
         grant = run.task.grant
         left = max(0, run.spending.left)
-        return Grant(grant.tenant, grant.root, run.clearance, left, grant.exp, depth, grant.sig, grant.by)
+        return Grant(grant.tenant, grant.root, run.clearance, left, grant.exp, depth, grant.sig, grant.by, grant.cap)
 
     def journal(self, task: Task, record: JournalRecord, source: bytes) -> Outgoing:
         """A record for this agent's own journal partition."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -21,10 +21,12 @@ from aiosv3.agents.steps import (
     ToolStep,
 )
 from aiosv3.agents.worker.blocks import Blocks
+from aiosv3.agents.worker.judging import verdict_on
 from aiosv3.agents.worker.live import LiveTask
 from aiosv3.agents.worker.local import execute
 from aiosv3.agents.worker.messages import Messages
 from aiosv3.agents.worker.roots import sent_content
+from aiosv3.prompts.scan import Verdict
 from aiosv3.schemas.records import JournalKind, StepFailure
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge
@@ -52,6 +54,7 @@ class StepSender:
         self._stopped = False
         self._blocks = Blocks(claims, self._send)
         self._local: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> bool:
@@ -62,7 +65,7 @@ class StepSender:
         """Cancels running functions; later acknowledgements and timers are ignored."""
         self._stopped = True
         self._blocks.stop()
-        for task in self._local:
+        for task in (*self._local, *self._looking):
             task.cancel()
 
     def announce(self, live: LiveTask) -> None:
@@ -135,7 +138,7 @@ class StepSender:
     def _dispatch(self, live: LiveTask, step: Step) -> None:
         source = provenance(live.record)
         if isinstance(step, ModelStep):
-            self._request(live, step, self.messages.model_request(live.run, step, source))
+            self._ask(live, step, source)
         elif isinstance(step, CallStep):
             self._request(live, step, self.messages.child_task(live.run, step, source))
         elif isinstance(step, ToolStep):
@@ -151,6 +154,26 @@ class StepSender:
             task.add_done_callback(self._local.discard)
         if step.due is not None:
             self._arm(live, step.id, step.due, step)
+
+    def _ask(self, live: LiveTask, step: ModelStep, source: bytes) -> None:
+        verdict = verdict_on(step, live.run.clearance)
+        if isinstance(verdict, Verdict):
+            self._request(live, step, self.messages.model_request(live.run, step, source, verdict))
+            return
+        live.sending += 1
+        looking = asyncio.get_running_loop().create_task(self._ask_later(live, step, source, verdict))
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
+
+    async def _ask_later(self, live: LiveTask, step: ModelStep, source: bytes, verdict: Awaitable[Verdict]) -> None:
+        found = await verdict
+        live.sending -= 1
+        if self._stopped:
+            return
+        if live.run.wants(step):
+            self._request(live, step, self.messages.model_request(live.run, step, source, found))
+        else:
+            self._settled(live)
 
     def _use(self, live: LiveTask, step: ToolStep, source: bytes) -> None:
         """What a zone may not see is not sent there. The refusal is journaled: settings may be others tomorrow."""

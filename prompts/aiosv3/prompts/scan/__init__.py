@@ -4,7 +4,7 @@ Checksums decide where there are any, so that an order number is no card. Nothin
 says what and where, not which.
 """
 
-from aiosv3.prompts.scan.finding import Detector, Finding
-from aiosv3.prompts.scan.scanner import DETECTORS, clearance_of, scan
+from aiosv3.prompts.scan.finding import Detector, Finding, Verdict
+from aiosv3.prompts.scan.scanner import DETECTORS, Judging, judge, scan
 
-__all__ = ["DETECTORS", "Detector", "Finding", "clearance_of", "scan"]
+__all__ = ["DETECTORS", "Detector", "Finding", "Judging", "Verdict", "judge", "scan"]

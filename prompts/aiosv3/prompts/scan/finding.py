@@ -22,6 +22,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """The least class that a prompt allows, and the kinds of what was found of that class; none: nothing was."""
+
+    clearance: Clearance
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Detector:
     """``find`` yields ``(start, end)`` of each sighting, in time linear in the text."""
 
