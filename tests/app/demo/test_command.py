@@ -25,5 +25,21 @@ def test_options_and_exit_code(monkeypatch: pytest.MonkeyPatch, code: int) -> No
     app = typer.Typer()
     app.command()(demo)
     arguments = ["--limit", "5", "--seed", "7", "--keep", "--json", "--folder", "here", "--csv", "out.csv"]
+    arguments += ["--no-twin", "--svg", "run.svg"]
     assert CliRunner().invoke(app, arguments).exit_code == code
-    assert seen == [(driver.DemoOptions(Path("here"), Path("out.csv"), 7, 5, True, 600.0), True)]
+    wanted = driver.DemoOptions(Path("here"), Path("out.csv"), 7, 5, True, 600.0, False, Path("run.svg"))
+    assert seen == [(wanted, True)]
+
+
+def test_the_twin_runs_unless_it_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[driver.DemoOptions] = []
+
+    def run_demo(options: driver.DemoOptions, *, as_json: bool) -> int:
+        seen.append(options)
+        return 0
+
+    monkeypatch.setattr(driver, "run_demo", run_demo)
+    app = typer.Typer()
+    app.command()(demo)
+    CliRunner().invoke(app, [])
+    assert (seen[0].twin, seen[0].svg, seen[0].limit) == (True, None, None)

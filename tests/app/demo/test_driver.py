@@ -1,19 +1,22 @@
-"""The driver with a stack, a log and a producer of the test's own."""
+"""The driver with a stack, topics and a producer of the test's own."""
 
 from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from aiosv3.app.demo import driver, produce
-from aiosv3.app.demo.driver import DemoOptions, held_back, new_run, pool_words, quiet, run_demo, watch
-from aiosv3.app.demo.stack import DemoFailed, Process, Running
+from aiosv3.app.demo import driver, produce, race, twin
+from aiosv3.app.demo.driver import DemoOptions, Setup, held_back, new_run, pool_words, run_demo
+from aiosv3.app.demo.race import Stopped
+from aiosv3.app.demo.stack import DemoFailed, Process, Running, prepare
+from aiosv3.app.demo.topiclog import Raw
+from aiosv3.app.demo.view import Lines, Screen
+from aiosv3.app.localstack.stack import Addresses
 from aiosv3.app.settings import PoolSettings
 from aiosv3.schemas.headers import Clearance
 
@@ -40,8 +43,6 @@ class Log:
 class Decoder:
     """Records are decoded already."""
 
-    run = "r"
-
     def __init__(self, *_: object, **__: object) -> None:
         self.closed = False
 
@@ -63,7 +64,7 @@ class Stack:
 
     said: list[str]
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         Stack.said = []
 
     def up(self) -> Running:
@@ -77,20 +78,17 @@ class Stack:
         self.said.append("down")
 
 
-def test_watching_ends_with_the_last_task(runs: Any) -> None:
-    counts: list[int] = []
-    log = Log([runs.result("a")], [], [runs.result("a", offset=1)], [runs.result("b", offset=2)], [runs.result("c")])
-    raws = watch(log, Decoder(), 2, time.monotonic() + 60, counts.append)  # type: ignore[arg-type]
-    assert counts == [1, 1, 1, 2]
-    assert len(raws) == 3
+class Backlog:
+    """Nothing is left to do."""
 
+    def __init__(self, *_: object) -> None:
+        self.closed = False
 
-def test_watching_ends_at_the_deadline() -> None:
-    assert watch(Log(), Decoder(), 2, time.monotonic() - 1, lambda _: None) == []  # type: ignore[arg-type]
+    def is_empty(self) -> bool:
+        return True
 
-
-def test_late_copies_are_waited_for() -> None:
-    assert quiet(Log([1], [2, 3], [], [4]), 0.1) == [1, 2, 3]  # type: ignore[arg-type]
+    def close(self) -> None:
+        self.closed = True
 
 
 def test_every_run_has_a_word_of_its_own() -> None:
@@ -112,21 +110,30 @@ def test_who_is_asked_is_said_before_it_is() -> None:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, runs: Any, tmp_path: Path) -> dict[str, Any]:
-    """A run of two distributions on fakes; topics by the word in their name."""
+    """A run of two distributions on fakes; topics by a word in their name."""
     names = [one.metadata["Name"] for one in produce.chosen(2)]
+    twins = [json.dumps({"distribution": name, "licence": "MIT", "by": "rule"}).encode() for name in names]
     topics: dict[str, list[Any]] = {
         "results": [runs.result(name, offset=place) for place, name in enumerate(names)],
         "tasks": [runs.task(name) for name in names],
         "decisions": [runs.decision(names[0])],
         "completions": [runs.completion(names[0])],
+        "naive": [Raw(0, place, 1_900, (), value) for place, value in enumerate([*twins, twins[0]])],
     }
 
     def opened(bootstrap: str, topic: str, wait_s: float) -> Log:
-        return Log(topics[topic.split(".")[1]])
+        return Log(topics["naive" if topic.startswith("naive") else topic.split(".")[1]])
 
-    monkeypatch.setattr(driver, "CommandLineStack", Stack)
+    monkeypatch.setattr(driver, "LocalStack", Stack)
     monkeypatch.setattr(driver, "Decoder", Decoder)
     monkeypatch.setattr(driver, "open_log", opened)
+    monkeypatch.setattr(driver, "new_run", lambda: "r")
+    monkeypatch.setattr(race, "_QUIET_S", 0.0)
+    monkeypatch.setattr(driver, "_TWIN_QUIET_S", 0.0)
+    monkeypatch.setattr(twin, "create_results", lambda *_: None)
+    monkeypatch.setattr(twin, "wait_joined", lambda *_: None)
+    monkeypatch.setattr(twin, "Backlog", Backlog)
+    monkeypatch.setenv("AIOSV3_POOLS", json.dumps({"local": {"kind": "local"}}))
     script = tmp_path / "producer.py"
     script.write_text("", encoding="utf-8")
     monkeypatch.setattr(produce, "__file__", str(script))
@@ -140,18 +147,48 @@ def run(scene: dict[str, Any], **options: Any) -> tuple[int, str]:
     return code, words.getvalue()
 
 
+def changed(scene: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    old = scene["options"]
+    values = {"limit": 2, "deadline_s": 30.0, **changes}
+    return {**scene, "options": DemoOptions(old.folder, old.csv, **values)}
+
+
 def test_a_run_from_up_to_down(scene: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     code, words = run(scene)
     assert code == 0
     assert Stack.said == ["up", "down"]
     assert "2 distributions" in words
-    assert "calls made again" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "calls made again" in printed
+    assert "naive loop" in printed
     assert scene["options"].csv.read_text(encoding="utf-8").startswith("distribution,version")
 
 
 def test_a_run_as_json(scene: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     run(scene, as_json=True)
-    assert json.loads(capsys.readouterr().out)["tasks"] == 2
+    content = json.loads(capsys.readouterr().out)
+    assert content["tasks"] == 2
+    sides = content["comparison"]["sides"]
+    assert (sides["ours"]["done_twice"], len(sides["naive"]["done_twice"])) == ([], 1)
+
+
+def test_what_the_twin_loses_is_no_failure_of_ours(scene: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    scene["topics"]["naive"] = []
+    assert run(scene, as_json=True)[0] == 0
+    assert len(json.loads(capsys.readouterr().out)["comparison"]["sides"]["naive"]["lost"]) == 2
+
+
+def test_without_the_twin(scene: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = run(changed(scene, twin=False), as_json=True)
+    assert code == 0
+    assert list(json.loads(capsys.readouterr().out)["comparison"]["sides"]) == ["ours"]
+
+
+def test_a_picture_of_the_run(scene: dict[str, Any], tmp_path: Path) -> None:
+    run(changed(scene, svg=tmp_path / "run.svg"))
+    text = (tmp_path / "run.svg").read_text(encoding="utf-8")
+    assert "router-1" in text
+    assert "paid&#160;twice" in text
 
 
 def test_what_was_acknowledged_and_never_seen_again_is_lost(
@@ -160,7 +197,9 @@ def test_what_was_acknowledged_and_never_seen_again_is_lost(
     scene["script"].write_text("print('r.gone', 0, 0, sep='\\t')", encoding="utf-8")
     code, _ = run(scene, as_json=True)
     assert code == 1
-    assert json.loads(capsys.readouterr().out)["guarantees"]["lost"] == ["r.gone"]
+    content = json.loads(capsys.readouterr().out)
+    assert content["guarantees"]["lost"] == ["r.gone"]
+    assert content["comparison"]["sides"]["ours"]["lost"] == ["r.gone"]
 
 
 def test_a_promise_that_is_broken_is_the_exit_code(scene: dict[str, Any], runs: Any) -> None:
@@ -175,16 +214,20 @@ def test_a_producer_that_fails(scene: dict[str, Any]) -> None:
     assert Stack.said == ["up", "down"]
 
 
-def test_a_producer_that_hangs_is_ended(scene: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    scene["script"].write_text("import threading; threading.Event().wait()", encoding="utf-8")
-    monkeypatch.setattr(driver, "_PRODUCER_S", 0.1)
-    with pytest.raises(DemoFailed, match="still sending at the deadline"):
-        run(scene)
+def test_stopping_takes_the_stack_down_and_counts_nothing(
+    scene: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(race.Race, "run", stop)
+    code, words = run(scene)
+    assert (code, Stack.said, capsys.readouterr().out) == (130, ["up", "down"], "")
+    assert "Stopped" in words
 
 
 def test_keep_leaves_the_stack_up(scene: dict[str, Any]) -> None:
-    kept = DemoOptions(scene["options"].folder, scene["options"].csv, limit=2, keep=True)
-    _, words = run({**scene, "options": kept})
+    _, words = run(changed(scene, keep=True))
     assert Stack.said == ["up"]
     assert "aiosv3 down --project" in words
 
@@ -196,7 +239,44 @@ def test_a_stack_that_does_not_come_up_is_taken_down_even_then(
         raise DemoFailed("no")
 
     monkeypatch.setattr(Stack, "up", fails)
-    kept = DemoOptions(scene["options"].folder, scene["options"].csv, limit=2, keep=True)
     with pytest.raises(DemoFailed, match="no"):
-        run({**scene, "options": kept})
+        run(changed(scene, keep=True))
     assert Stack.said == ["down"]
+
+
+def set_up(folder: Path, **options: Any) -> Setup:
+    return Setup.of(DemoOptions(folder, folder / "x.csv", **options), prepare(folder))
+
+
+def test_a_loop_that_knows_no_classes_stays_away_from_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would send the texts of what was installed from a folder, too."""
+    cloud = {"cloud": {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1"}}
+    monkeypatch.setenv("AIOSV3_POOLS", json.dumps(cloud))
+    for local, runs in ((True, False), (False, True)):
+        monkeypatch.setattr(produce, "is_local", lambda _, local=local: local)
+        assert set_up(tmp_path).twin is runs
+    assert not set_up(tmp_path, twin=False).twin
+
+
+def test_one_model_for_both_and_as_many_loops_as_agent_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOSV3_POOLS", json.dumps({"local": {"kind": "local"}}))
+    setup = set_up(tmp_path)
+    specs = setup._beside(Addresses("127.0.0.1:9", ""))
+    assert [spec.name for spec in specs] == ["model", "naive-1", "naive-2"]
+    assert {str(setup.port)} == {url.split(":")[2].split("/")[0] for spec in specs[1:] for url in [spec.argv[-1]]}
+    assert str(setup.calls) in specs[0].argv
+    assert [spec.name for spec in set_up(tmp_path, twin=False)._beside(Addresses("127.0.0.1:9", ""))] == ["model"]
+
+
+def test_a_picture_only_where_somebody_sees_it_and_can_press_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOSV3_POOLS", json.dumps({"local": {"kind": "local"}}))
+    setup = set_up(tmp_path, limit=1)
+    up: Any = (Stack(), Running("127.0.0.1:9", None, ()))
+    for terminal, keys, wanted in ((True, True, Screen), (True, False, Lines), (False, True, Lines)):
+        console = Console(file=io.StringIO(), force_terminal=terminal, _environ={"TERM": "xterm"})
+        monkeypatch.setattr("sys.stdin", type("In", (), {"isatty": lambda _, keys=keys: keys})())
+        job = driver.Job(setup, up, console)
+        assert isinstance(job._view(), wanted)
+        job._decoder.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from aiosv3.app.demo.kills import Kill, Killer, plan
+from aiosv3.app.demo.kills import Kill, Killer, for_naive, plan
 from aiosv3.app.demo.stack import Process
 
 PROCESSES: tuple[Process, ...] = (
@@ -88,3 +88,42 @@ def test_looking_back_finds_what_came_up_again() -> None:
     router, model = scene.killer.look_back()
     assert (router.pid, router.back) == (2, 77)
     assert model == Kill("model worker", 99)
+
+
+def test_the_kills_are_spread_over_the_run() -> None:
+    """They bunched up once: the last one came right behind the second."""
+    for seed in range(50):
+        first, second, third = (kill.after for kill in plan(seed, 100))
+        assert first >= 15
+        assert second - first >= 10
+        assert third - second >= 20
+
+
+def test_the_twin_is_killed_at_the_same_counts() -> None:
+    kills = plan(3, 80)
+    twins = for_naive(kills)
+    assert [kill.after for kill in twins] == [kill.after for kill in kills]
+    assert {kill.kind for kill in twins} == {"naive loop"}
+
+
+def test_a_kill_by_hand() -> None:
+    scene = Scene(Kill("router", 99))
+    assert scene.killer.strike(PROCESSES[0], 7)
+    assert scene.sent == [(1, signal.SIGKILL)]
+    assert scene.told == [Kill("kafka", 7, "kafka", 1, 7)]
+    planned, by_hand = scene.killer.look_back()
+    assert not planned.done
+    assert by_hand.name == "kafka"
+
+
+def test_by_hand_what_does_not_run_is_no_kill() -> None:
+    scene = Scene()
+    assert not scene.killer.strike(PROCESSES[4], 1)
+    assert not scene.killer.strike(Process("router-1", 99, "running"), 1)
+    assert (scene.told, scene.killer.by_hand) == ([], [])
+
+
+def test_a_process_that_is_still_in_the_status_is_not_back() -> None:
+    scene = Scene(Kill("router", 1))
+    scene.killer.due(1)
+    assert scene.killer.look_back()[0].back is None

@@ -10,14 +10,7 @@ import pytest
 
 from aiosv3.agents import ModelUnavailable
 from aiosv3.app.demo.families import LICENCES
-from aiosv3.app.demo.licences import (
-    LicenceText,
-    Verdict,
-    licence_prompt,
-    licences,
-    quote_prompt,
-    unverified,
-)
+from aiosv3.app.demo.licences import LicenceText, Verdict, licences
 from aiosv3.schemas.envelope import AgentSchemas
 
 MIT = (
@@ -109,20 +102,6 @@ async def test_equal_choices_are_equal_types_whatever_their_order() -> None:
     _, one = await decide(BOTH, "unknown")
     _, other = await decide(f"{MIT}\n\n{APACHE}\n", "unknown")
     assert get_args(one.asked[0][1]) == get_args(other.asked[0][1])
-
-
-@pytest.mark.parametrize("quote", ["", "mit", "  -- "])
-def test_too_little_to_be_a_quote(quote: str) -> None:
-    assert unverified("MIT - mit -", "MIT", quote) is not None
-
-
-def test_white_space_and_quotes_do_not_matter() -> None:
-    assert unverified('The "MIT"\n   License, 2020', "MIT", "the MIT License") is None
-
-
-def test_prompts_hold_the_lines() -> None:
-    assert "- one\n- two\n" in licence_prompt("thing", ["one", "two"], ("MIT", "unknown"))
-    assert "- one\n- two\n" in quote_prompt(["one", "two"], "MIT")
 
 
 def test_the_types_have_a_wire_form() -> None:

@@ -7,6 +7,7 @@ import ast
 import json
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,26 @@ def test_every_acknowledgement_counts(
     printed = capsys.readouterr().out.splitlines()
     assert printed[:1] == ([] if error else [f"r1.{first}\t3\t7"])
     assert len(printed) == 2 - failed
+
+
+def test_an_acknowledgement_does_not_shorten_the_wait() -> None:
+    """The stream came all at once where each acknowledgement ended a wait, and kills bunched up in it."""
+    polls: list[float] = []
+
+    class Eager:
+        """Has an acknowledgement at each poll."""
+
+        def poll(self, timeout: float) -> int:
+            polls.append(timeout)
+            return 1
+
+    due = time.monotonic() + 0.05
+    produce.wait(Eager(), due)
+    assert time.monotonic() >= due
+    assert len(polls) > 2
+    polls.clear()
+    produce.wait(Eager(), due)
+    assert polls == [0], "one whose time has come is served all the same"
 
 
 def test_main_ends_with_one_where_something_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
+from aiosv3.app.demo.calls import ModelCall
 from aiosv3.app.demo.declared import Declared
 from aiosv3.app.demo.facts import Records
 from aiosv3.app.demo.kills import Kill
 from aiosv3.app.demo.report import Report, make_report, render
+from aiosv3.app.demo.sides import ResultRecord
 
 MIT = ("1.0", Declared("MIT", "License-Expression", frozenset({"MIT"})))
 
@@ -29,7 +31,11 @@ def report(runs: Any, *, lost: bool = False) -> Report:
         [runs.completion("bad"), runs.completion("hard")],
     )
     kills = [Kill("router", 1, "router-1", 42, 2, 43), Kill("model worker", 9)]
-    return make_report(records, dict.fromkeys(names, MIT), kills, 12.0)
+    landed = [ResultRecord(entry.value.task_id, entry.timestamp) for entry in records.results]
+    twin = ("naive", landed[:2] * 2, [Kill("naive loop", 1, "naive-1", 8, 2, 9)])
+    calls = [ModelCall("ours", "q", 1, "answered", 20, 4), *[ModelCall("naive", "q", 1, "answered", 20, 4)] * 2]
+    sides = [("ours", landed, kills), twin]
+    return make_report(records, dict.fromkeys(names, MIT), sides, calls, {"ours": 12.0, "naive": 20.0})
 
 
 def shown(made: Report) -> str:
@@ -46,7 +52,8 @@ def test_the_table_says_all_of_it(runs: Any) -> None:
         "0 right of 1 (SmolLM2-135M-Instruct, a toy model)",
         "2 public → local: best of 1 eligible",
         "2: 20 tokens in, 4 out, 0.000006 USD",
-        "p50 500 ms, p99 500 ms",
+        "500 ms",
+        "naive-1, pid 8, after 2 results; back as 9",
         "router-1, pid 42, after 2 results; back as 43",
         "no model worker: the work was done before its moment",
         "0 results, 0 answers",
@@ -62,10 +69,10 @@ def test_what_is_lost_is_named(runs: Any) -> None:
 
 
 def test_a_kill_that_has_not_come_back(runs: Any) -> None:
-    made = make_report(Records([], [], [], []), {}, [Kill("router", 1, "router-1", 42, 2)], 1.0)
+    made = make_report(Records([], [], [], []), {}, [("ours", [], [Kill("router", 1, "router-1", 42, 2)])], [], {})
     text = shown(made)
     assert "not back yet" in text
-    assert "p50 unknown" in text
+    assert "unknown" in text
     assert "no model was asked" in text
 
 
@@ -76,3 +83,17 @@ def test_the_same_as_json(runs: Any) -> None:
     assert content["findings"][0]["distribution"] == "bad"
     assert content["bill"]["input_tokens"] == 20
     assert content["kills"][0]["back"] == 43
+    assert content["seconds"] == 12.0
+    assert set(content["comparison"]["sides"]) == {"ours", "naive"}
+
+
+def test_the_twin_by_the_same_count(runs: Any) -> None:
+    content = report(runs).to_json()["comparison"]["sides"]
+    assert (content["ours"]["lost"], content["ours"]["done_twice"]) == ((), ())
+    assert (content["naive"]["lost"], content["naive"]["done_twice"]) == (("r.hard",), ("r.bad", "r.good"))
+    assert (content["ours"]["calls"]["paid_again"], content["naive"]["calls"]["paid_again"]) == (0, 1)
+
+
+def test_the_two_sides_come_last(runs: Any) -> None:
+    text = shown(report(runs))
+    assert text.index("Left to you") < text.index("decided by rule") < text.index("Same events, same model, same kills")

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only so many distributions.")]
-Seed = Annotated[int, typer.Option("--seed", help="Chooses the moments of the kills.")]
+Seed = Annotated[int, typer.Option("--seed", help="Chooses the moments and the victims of the kills.")]
+Twin = Annotated[bool, typer.Option("--twin/--no-twin", help="Run a naive consumer loop beside it, killed alike.")]
+Svg = Annotated[Path | None, typer.Option("--svg", help="Where a picture of the run goes.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack running: look at it, then 'aiosv3 down'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Where the stack's state lives; emptied at the start.")]
@@ -24,12 +26,16 @@ def demo(
     folder: Folder = Path(".aiosv3/demo"),
     csv: Csv = Path("licences.csv"),
     deadline: Deadline = 600.0,
+    twin: Twin = True,
+    svg: Svg = None,
 ) -> None:
     """Run the sample job on a real Kafka and a small local model, with workers killed on the way.
 
-    Exit code 0 only if nothing was lost, nothing done twice and no answered call made again.
+    Beside it runs a naive consumer loop on the same events and the same model, killed at the same moments. On a
+    terminal, k kills any process and q quits. Exit code 0 only if ours lost nothing, did nothing twice and made no
+    answered call again, whatever the loop did.
     """
     from aiosv3.app.demo.driver import DemoOptions, run_demo
 
-    options = DemoOptions(folder=folder, csv=csv, seed=seed, limit=limit, keep=keep, deadline_s=deadline)
+    options = DemoOptions(folder, csv, seed, limit, keep, deadline, twin, svg)
     raise typer.Exit(run_demo(options, as_json=as_json))

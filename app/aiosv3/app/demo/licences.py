@@ -6,17 +6,22 @@ stand in the text and show that licence. Whatever fails this is left to a person
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from aiosv3.agents import Context, StepError, agent
-from aiosv3.app.demo.excerpt import LONGEST_EXCERPT, telling_lines
-from aiosv3.app.demo.families import LICENCES, UNKNOWN, Licence, families, names, normalise
-
-_LICENCE_TOKENS: Final = 24
-_QUOTE_TOKENS: Final = 96
-_SHORTEST_QUOTE: Final = 8
+from aiosv3.app.demo.excerpt import telling_lines
+from aiosv3.app.demo.families import UNKNOWN, Licence, families
+from aiosv3.app.demo.questions import (
+    LICENCE_TOKENS,
+    QUOTE_TOKENS,
+    choices,
+    licence_prompt,
+    quote_prompt,
+    shown,
+    unverified,
+)
 
 
 class LicenceText(BaseModel):
@@ -48,7 +53,7 @@ async def licences(ctx: Context, shipped: LicenceText) -> Verdict:
             distribution=shipped.distribution,
             licence=found[0],
             by="rule",
-            quote=_shown(shipped.text, found[0]),
+            quote=shown(shipped.text, found[0]),
             reason="the phrases of this family, and of no other",
         )
     try:
@@ -58,18 +63,20 @@ async def licences(ctx: Context, shipped: LicenceText) -> Verdict:
 
 
 async def _ask(ctx: Context, shipped: LicenceText, found: tuple[Licence, ...]) -> Verdict:
-    lines = telling_lines(shipped.text)
-    choices: tuple[Licence, ...] = (*found, UNKNOWN) if found else LICENCES
+    lines, allowed = telling_lines(shipped.text), choices(found)
     licence: Licence = await ctx.generate(
-        licence_prompt(shipped.distribution, lines, choices),
-        output_type=_one_of(choices),
-        max_tokens=_LICENCE_TOKENS,
+        licence_prompt(shipped.distribution, lines, allowed),
+        output_type=_one_of(allowed),
+        max_tokens=LICENCE_TOKENS,
         temperature=0.0,
     )
     if licence == UNKNOWN:
         return _person(shipped, "the model could not tell")
     quote: str = await ctx.generate(
-        quote_prompt(lines, licence), output_type=_one_of(lines), max_tokens=_QUOTE_TOKENS, temperature=0.0
+        quote_prompt(shipped.distribution, lines, licence),
+        output_type=_one_of(lines),
+        max_tokens=QUOTE_TOKENS,
+        temperature=0.0,
     )
     doubt = unverified(shipped.text, licence, quote)
     if doubt is not None:
@@ -80,39 +87,9 @@ async def _ask(ctx: Context, shipped: LicenceText, found: tuple[Licence, ...]) -
     )
 
 
-def licence_prompt(distribution: str, lines: list[str], choices: tuple[Licence, ...]) -> str:
-    """The first question: which licence, out of the choices."""
-    return (
-        f"The licence file of the Python package {distribution} begins like this:\n{_listed(lines)}\n\n"
-        f"Which licence is {distribution} itself under? Answer with one of: {', '.join(choices)}."
-    )
-
-
-def quote_prompt(lines: list[str], licence: Licence) -> str:
-    """The second question: which line shows it."""
-    return f"Lines of a licence file:\n{_listed(lines)}\n\nWhich line shows that the licence is {licence}? Copy it."
-
-
-def unverified(text: str, licence: Licence, quote: str) -> str | None:
-    """Why ``quote`` does not show that ``text`` is under ``licence``, or None if it does."""
-    wanted = normalise(quote)
-    if len(wanted) < _SHORTEST_QUOTE or wanted not in normalise(text):
-        return "what it quotes does not stand in the text"
-    return None if names(licence, quote) else f"the line that it quotes does not show that: {quote!r}"
-
-
-def _listed(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)[:LONGEST_EXCERPT]
-
-
-def _one_of(choices: tuple[str, ...] | list[str]) -> Any:
+def _one_of(allowed: tuple[str, ...] | list[str]) -> Any:
     """A closed set as a type, sorted: equal sets must make equal requests in every process, or a replay diverges."""
-    return Literal[tuple(sorted(set(choices)))]
-
-
-def _shown(text: str, licence: Licence) -> str | None:
-    """A line of the text that shows the licence, for the person who reads the list."""
-    return next((line for line in telling_lines(text) if names(licence, line)), None)
+    return Literal[tuple(sorted(set(allowed)))]
 
 
 def _person(shipped: LicenceText, reason: str) -> Verdict:

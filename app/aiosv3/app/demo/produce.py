@@ -123,6 +123,7 @@ def send(arguments: argparse.Namespace) -> int:
             "message.max.bytes": 2_000_000,
         }
     )
+    due = time.monotonic()
     for event in events(arguments.limit):
         task_id = f"{arguments.run}.{event.distribution}"
         producer.produce(
@@ -132,11 +133,19 @@ def send(arguments: argparse.Namespace) -> int:
             headers=headers(event, task_id),
             on_delivery=delivered,
         )
-        producer.poll(1 / arguments.rate if arguments.rate else 0)
+        due += 1 / arguments.rate if arguments.rate else 0.0
+        wait(producer, due)
     left = producer.flush(60)
     for line in failed:
         sys.stderr.write(f"{line}\n")
     return left + len(failed)
+
+
+def wait(producer: Any, due: float) -> None:
+    """Serves acknowledgements until ``due`` (monotonic seconds): one that comes ends a poll, not the wait."""
+    producer.poll(0)
+    while (left := due - time.monotonic()) > 0:
+        producer.poll(left)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from aiosv3.app.demo import comparison
+from aiosv3.app.demo.calls import OURS, ModelCall
 from aiosv3.app.demo.facts import (
     Bill,
     Guarantees,
@@ -32,11 +34,19 @@ from aiosv3.app.demo.findings import (
     score,
 )
 from aiosv3.app.demo.kills import Kill
+from aiosv3.app.demo.prices import ListPrice, Withheld, list_prices, withheld
+from aiosv3.app.demo.sides import ResultRecord, Side, count_side
+
+SideRun = tuple[str, Sequence[ResultRecord], Sequence[Kill]]
+"""A side: its name, the result records that came, copies included, and its kills."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run, as the topics tell it. Latencies in milliseconds, from task to result, broker times."""
+    """A run, as the topics tell it, and the log of the model for its calls.
+
+    Latencies in milliseconds, from task to result, broker times. ``sides``: ours, and the naive twin if it ran.
+    """
 
     tasks: int
     lines: tuple[Finding, ...]
@@ -49,10 +59,19 @@ class Report:
     guarantees: Guarantees
     kills: tuple[Kill, ...]
     seconds: float
+    sides: tuple[Side, ...]
+    prices: tuple[ListPrice, ...]
+    above_public: Withheld
+
+    def side_by_side(self) -> RenderableType:
+        """The two sides, and the costs elsewhere."""
+        return comparison.side_by_side(self.sides, self.prices, self.above_public)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the three promises as counts under ``kills``, the lines under ``findings``."""
         content = asdict(self)
+        del content["sides"], content["prices"], content["above_public"]
+        content["comparison"] = comparison.to_json(self.sides, self.prices, self.above_public)
         promises = self.guarantees
         content["findings"] = content.pop("lines")
         content["lost"] = len(promises.lost)
@@ -61,10 +80,18 @@ class Report:
         return content
 
 
-def make_report(records: Records, held_back: Versions, kills: Sequence[Kill], seconds: float) -> Report:
-    """Counts everything. ``seconds``: from the first task to the last result, by the wall clock."""
+def make_report(
+    records: Records,
+    held_back: Versions,
+    sides: Sequence[SideRun],
+    calls: Sequence[ModelCall],
+    took: Mapping[str, float],
+) -> Report:
+    """Counts everything. ``took``: seconds from the first task to a side's last result, by the wall clock."""
     lines = tuple(findings(records, held_back))
     spread = latencies(records)
+    began = dict.fromkeys(records.task_ids, 0) | {one.value.task_id: one.timestamp for one in records.tasks}
+    counted = tuple(count_side(name, began, results, calls, kills) for name, results, kills in sides)
     return Report(
         tasks=len(records.task_ids),
         lines=lines,
@@ -75,14 +102,17 @@ def make_report(records: Records, held_back: Versions, kills: Sequence[Kill], se
         p50_ms=percentile(spread, 50),
         p99_ms=percentile(spread, 99),
         guarantees=guarantees(records),
-        kills=tuple(kills),
-        seconds=seconds,
+        kills=counted[0].kills,
+        seconds=took.get(OURS, 0.0),
+        sides=counted,
+        prices=tuple(list_prices()),
+        above_public=withheld(records),
     )
 
 
 def render(report: Report) -> RenderableType:
-    """The table, and the lists of what needs a person."""
-    return Group(_table(report), *_lists(report))
+    """The lists of what needs a person, what was found, and last the two sides."""
+    return Group(*_lists(report), _table(report), report.side_by_side())
 
 
 def _table(report: Report) -> Table:
@@ -102,20 +132,19 @@ def _table(report: Report) -> Table:
     used = report.bill
     cost = f"{used.cost_usd_micros / 1e6:.6f} USD"
     table.add_row("calls", f"{used.calls}: {used.input_tokens} tokens in, {used.output_tokens} out, {cost}")
-    table.add_row("task → result", f"p50 {_ms(report.p50_ms)}, p99 {_ms(report.p99_ms)} (kills included)")
     table.add_section()
     _add_kills(table, report)
     return table
 
 
 def _add_kills(table: Table, report: Report) -> None:
-    for kill in report.kills:
+    for kill in (kill for side in report.sides for kill in side.kills):
         back = "not back yet" if kill.back is None else f"back as {kill.back}"
         happened = f"{kill.name}, pid {kill.pid}, after {kill.seen} results; {back}"
         table.add_row("kill -9", happened if kill.done else f"no {kill.kind}: the work was done before its moment")
     promises = report.guarantees
     table.add_row("lost", _count(promises.lost))
-    table.add_row("done twice", _count(promises.done_twice))
+    table.add_row("results that differ", _count(promises.done_twice))
     table.add_row("calls made again", _count(promises.called_again))
     copies = f"{promises.result_copies} results, {promises.answer_copies} answers (readers keep the first of an id)"
     table.add_row("raw copies", copies)
@@ -124,10 +153,6 @@ def _add_kills(table: Table, report: Report) -> None:
 def _count(ids: Sequence[str]) -> Text:
     words = f"{len(ids)}" + (f": {', '.join(ids[:5])}" if ids else "")
     return Text(words, style="bold red" if ids else "bold green")
-
-
-def _ms(value: int | None) -> str:
-    return "unknown" if value is None else f"{value} ms"
 
 
 def _lists(report: Report) -> list[RenderableType]:

@@ -1,26 +1,31 @@
-"""The stack of the demo, started and asked through the command line, as anybody would."""
+"""The stack of the demo: what ``aiosv3 up`` starts, and beside it what the demo adds, under one supervisor."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from aiosv3.app.commands.stack import process_specs
+from aiosv3.app.localmodel import fetch_model
+from aiosv3.app.localstack.errors import StateDamaged
+from aiosv3.app.localstack.progress import Progress, Silent
+from aiosv3.app.localstack.specs import ProcessSpec
+from aiosv3.app.localstack.stack import Addresses
+from aiosv3.app.localstack.stack import Stack as Supervised
+from aiosv3.app.localstack.status import StackStatus, read_status
+from aiosv3.app.settings import PoolSettings, Settings
 from aiosv3.schemas.errors import AiosError
 
 PROJECT_FILE: Final = "aiosv3.toml"
 STATE_FOLDER: Final = ".aiosv3"
-_UP_TIMEOUT_S: Final = 900.0
-_ASK_TIMEOUT_S: Final = 60.0
-_SHOWN: Final = 800
-_KINDS: Final = {"agent": "agent worker", "router": "router", "pool": "model worker"}
+NAIVE_LOOP: Final = "naive loop"
+MODEL_PROCESS: Final = "model"
+_KINDS: Final = {"agent": "agent worker", "router": "router", "pool": "model worker", "naive": NAIVE_LOOP}
 
 
 class DemoFailed(AiosError):
@@ -34,10 +39,11 @@ class Process:
     name: str
     pid: int | None
     state: str
+    restarts: int = 0
 
     @property
     def kind(self) -> str | None:
-        """agent worker, router or model worker; None for the broker, the registry and the like."""
+        """agent worker, router, model worker or naive loop; None for the broker, the registry and the like."""
         return _KINDS.get(re.split(r"[^a-z]", self.name.lower())[0])
 
 
@@ -51,14 +57,14 @@ class Running:
 
 
 class Stack(Protocol):
-    """What the demo needs of a stack. Each raises :class:`DemoFailed`."""
+    """What the demo needs of a stack. ``up`` and ``down`` raise ``LocalStackError``."""
 
     def up(self) -> Running:
         """Starts everything, waits until it is ready."""
         ...
 
     def processes(self) -> tuple[Process, ...]:
-        """The processes as they are now."""
+        """The processes as they are now; cheap, so that a kill falls when it is due."""
         ...
 
     def down(self) -> None:
@@ -66,50 +72,55 @@ class Stack(Protocol):
         ...
 
 
-class CommandLineStack:
-    """``aiosv3 up``, ``status`` and ``down`` for the project file in ``folder``."""
+class LocalStack:
+    """The project in ``folder`` with ``pools``; ``beside`` gives further processes for the broker's address.
 
-    def __init__(self, folder: Path, command: Sequence[str] = (sys.executable, "-m", "aiosv3.app")) -> None:
-        self._command = tuple(command)
-        self._project = folder.resolve() / PROJECT_FILE
+    ``fetches``: whether the local model's file is needed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pools: Mapping[str, PoolSettings],
+        beside: Callable[[Addresses], Sequence[ProcessSpec]],
+        *,
+        fetches: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        # Workers take the pools that they are given: those of a file or of the environment are behind the demo's own.
+        self._settings = settings.model_copy(update={"pools": {}})
+        self._pools = pools
+        self._beside = beside
+        self._fetches = fetches
+        self._progress = progress or Silent()
+        self._stack = Supervised(settings.state_folder, progress=self._progress)
+        self._seen: tuple[Process, ...] = ()
 
     def up(self) -> Running:
-        return running_of(self._json(_UP_TIMEOUT_S, "up", "--detach", "--json"))
+        if self._settings.kafka.bootstrap:
+            raise DemoFailed("the demo kills a broker of its own: take AIOSV3_KAFKA__BOOTSTRAP out of the environment")
+        specs = process_specs(self._settings, self._pools, self._settings.folder / PROJECT_FILE)
+        if self._fetches:
+            fetch_model(self._progress)
+        addresses = self._stack.prepare()
+        status = self._stack.up([*specs, *self._beside(addresses)], detach=True)
+        return Running(addresses.kafka, addresses.registry, processes_of(status))
 
     def processes(self) -> tuple[Process, ...]:
-        return running_of(self._json(_ASK_TIMEOUT_S, "status", "--json")).processes
+        try:
+            status = read_status(self._settings.state_folder)
+        except StateDamaged:
+            return self._seen  # its supervisor mends it within a second
+        self._seen = () if status is None else processes_of(status)
+        return self._seen
 
     def down(self) -> None:
-        self._run(_ASK_TIMEOUT_S * 2, "down", "--json")
-
-    def _json(self, timeout_s: float, *verb: str) -> Any:
-        output = self._run(timeout_s, *verb)
-        try:
-            return json.loads(output)
-        except ValueError:
-            raise DemoFailed(f"'aiosv3 {' '.join(verb)}' printed no JSON: {output[:_SHOWN]}") from None
-
-    def _run(self, timeout_s: float, *verb: str) -> str:
-        command = [*self._command, *verb, "--project", str(self._project)]
-        try:
-            done = subprocess.run(  # noqa: S603 -- our own command line, no shell
-                command, stdout=subprocess.PIPE, text=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise DemoFailed(f"'aiosv3 {' '.join(verb)}' was not done after {timeout_s:g} s") from None
-        if done.returncode != 0:
-            logs = self._project.parent / STATE_FOLDER / "logs"
-            raise DemoFailed(f"'aiosv3 {' '.join(verb)}' ended with {done.returncode}; the logs are in {logs}")
-        return done.stdout
+        self._stack.down()
 
 
-def running_of(found: Any) -> Running:
-    """What ``up --json`` and ``status --json`` print."""
-    try:
-        processes = tuple(Process(one["name"], one["pid"], one["state"]) for one in found["processes"])
-        return Running(str(found["bootstrap"]), found.get("registry"), processes)
-    except (KeyError, TypeError):
-        raise DemoFailed(f"this is not how a stack is described: {str(found)[:_SHOWN]}") from None
+def processes_of(status: StackStatus) -> tuple[Process, ...]:
+    """The processes of a status, in start order."""
+    return tuple(Process(one.name, one.pid, str(one.state), one.restarts) for one in status.processes)
 
 
 def prepare(folder: Path) -> Path:
@@ -126,7 +137,7 @@ def prepare(folder: Path) -> Path:
     if state.exists():
         if not project.exists():
             raise DemoFailed(f"{state} is not the demo's: give it a folder of its own with --folder")
-        CommandLineStack(folder).down()
+        Supervised(state).down()
         shutil.rmtree(state)
     folder.mkdir(parents=True, exist_ok=True)
     project.write_text(packaged, encoding="utf-8")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -22,6 +22,9 @@ from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.schemas.topics import Topics
 
 T = TypeVar("T")
+QUIETLY: Final[dict[str, Any]] = {"log_level": 0}
+"""For clients of the demo itself: a killed broker is no news, and a line a moment would break the picture."""
+
 _BATCH = 500
 _TIMEOUT_S = 10.0
 _PAUSE_S = 0.1
@@ -151,6 +154,7 @@ def open_log(bootstrap: str, topic: str, *, wait_s: float = 0.0) -> TopicLog:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 50,
             "topic.metadata.refresh.interval.ms": 1_000,
+            **QUIETLY,
         }
     )
     deadline = time.monotonic() + wait_s
