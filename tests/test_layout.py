@@ -33,8 +33,10 @@ ARROWS: Final[dict[str, set[str]]] = {
 # A file, or a folder with a slash at its end: where its behaviour is tested instead, and why there.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "agents/aiosv3/agents/__init__.py": "what it exports: tests/agents/test_exported.py",
+    "agents/aiosv3/agents/client/errors.py": "raised all over; tests name them where they are raised",
     "agents/aiosv3/agents/testing/": "tests/agents/testing by what a test does with it",
     "app/aiosv3/app/commands/stuck.py": "tests/app/commands/test_replay.py, with the command that finds stuck tasks",
+    "app/aiosv3/app/determinism/": "tests/app/determinism/test_checking.py, by what is found in a source",
     "app/aiosv3/app/partitions.py": "tests/app/commands/test_replay.py, on a real broker",
     "app/aiosv3/app/desks.py": "tests/app/commands/test_approvals.py: a real desk on a broker",
     "router/aiosv3/router/endpoints/": "tests/router/endpoints: each provider, each fault, the kinds",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from aiosv3.app.commands.task import TaskEvent, event_headers
 from aiosv3.schemas.topics import TaskHandle
 
 pytestmark = [pytest.mark.kafka, pytest.mark.process, pytest.mark.xdist_group("app-desk")]
@@ -17,20 +15,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.process, pytest.mark.xdist_group("a
 
 def new_id(name: str) -> str:
     return f"{name}-{uuid.uuid4().hex[:8]}"
-
-
-def test_events_are_cloud_events_and_the_senders_headers_win() -> None:
-    event = TaskEvent("desk", "t1", "k", b"{}", [("ce_source", b"mine"), ("ce_tenant", b"acme")])
-    found = event_headers(event, datetime(2026, 1, 2, tzinfo=UTC))
-    assert found == [
-        ("ce_id", b"t1"),
-        ("ce_source", b"mine"),
-        ("ce_type", b"aiosv3.task.desk"),
-        ("ce_specversion", b"1.0"),
-        ("content-type", b"application/json"),
-        ("ce_time", b"2026-01-02T00:00:00+00:00"),
-        ("ce_tenant", b"acme"),
-    ]
 
 
 def test_a_task_sent_to_a_ready_worker_simply_works(desk: Any, aiosv3: Any) -> None:

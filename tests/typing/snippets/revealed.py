@@ -10,7 +10,19 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from aiosv3.agents import Agent, Approval, Context, Tool, agent, tool
+from aiosv3.agents import (
+    Agent,
+    Approval,
+    Client,
+    Context,
+    Handle,
+    SyncClient,
+    SyncHandle,
+    Tool,
+    agent,
+    tool,
+)
+from aiosv3.agents.client import Ended, Event
 from aiosv3.agents.testing import MeshTest
 
 
@@ -93,6 +105,29 @@ async def remembers(ctx: Context[Memory], text: str) -> int:
 def outside(ctx: Context) -> None:
     assert_type(ctx.state, Any)
     assert_type(ctx.key, str | None)
+
+
+async def from_outside(client: Client) -> None:
+    handle = await client.start(research, "text", key="k", id="i", headers={"ce_tenant": "acme"}, stream=True)
+    assert_type(handle, Handle[Verdict])
+    assert_type(await handle.result(timeout=3), Verdict)
+    assert_type((await handle.ended()).output, Verdict | None)
+    assert_type(await client.start("research", {"any": 1}), Handle[Any])
+    assert_type(client.handle("research:0:x", research), Handle[Verdict])
+    assert_type(client.handle("research:0:x"), Handle[Any])
+    async for event in handle.events():
+        assert_type(event, Event)
+
+
+def from_outside_without_a_loop(client: SyncClient) -> None:
+    handle = client.start(triage, "text")
+    assert_type(handle, SyncHandle[int])
+    assert_type(handle.result(), int)
+    assert_type(handle.ended(timeout=0), Ended[int])
+    assert_type(client.start("triage", "text").result(), Any)
+    assert_type(client.handle("triage:0:x", triage).result(), int)
+    for event in handle.events():
+        assert_type(event, Event)
 
 
 assert_type(research, Agent[str, Verdict])

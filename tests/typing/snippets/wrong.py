@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from aiosv3.agents import Context, agent, tool
+from aiosv3.agents import Client, Context, SyncClient, agent, tool
 from aiosv3.agents.testing import MeshTest
 
 
@@ -83,3 +83,15 @@ def finished() -> None:
     MeshTest(triage).run(triage, 3)  # wrong: it takes a str
     text: str = MeshTest(triage).run(triage, "text")  # wrong: it is an int
     print(text)
+
+
+async def from_outside(client: Client) -> None:
+    await client.start(research, 3)  # wrong: it takes a str
+    await client.start(research, "text", keys="k")  # wrong: no such option
+    found: int = await (await client.start(research, "text")).result()  # wrong: it is a Verdict
+    (await client.start(research, "text")).result().label  # wrong: nobody awaits it  # noqa: B018
+
+
+def from_outside_without_a_loop(client: SyncClient) -> None:
+    client.start(research, 3)  # wrong: it takes a str
+    text: str = client.handle("triage:0:x", triage).result()  # wrong: it is an int
