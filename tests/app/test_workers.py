@@ -186,6 +186,12 @@ async def test_a_registry_that_is_away_is_no_obstacle(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.kafka
+async def test_nothing_waits_behind_deltas(idle: Any) -> None:
+    async with open_mesh(load_settings(idle.file), "c") as mesh:
+        assert mesh.log._settings.fleeting == {mesh.topics.deltas()}
+
+
+@pytest.mark.kafka
 async def test_counts_that_differ_from_those_on_the_broker_are_refused(idle: Any) -> None:
     settings = load_settings(idle.file)
     async with open_mesh(settings, "c") as mesh:

@@ -31,7 +31,7 @@ def test_the_nine_stand_in_their_order() -> None:
     ("title", "header"),
     [
         ("aios-grant", Grant("t", "r", Clearance.PUBLIC)),
-        ("aios-route", Route(None, "auto", 0, 0)),
+        ("aios-route", Route(None, "auto", 0, 0, stream=0)),
         ("aios-reply", Reply("t", 0, 0, "t", "s", "")),
     ],
 )

@@ -20,7 +20,15 @@ from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults, ParkingPolic
 from aiosv3.app.cards import card_of, publish_card
 from aiosv3.app.projects import agent_named, api_key, check_local_runtime, find_pools, mesh_secret, pool_of
 from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
-from aiosv3.app.topology import agent_topics, mesh_topics, pool_topics, state_topic, zone_topics
+from aiosv3.app.topology import (
+    agent_records,
+    agent_topics,
+    mesh_topics,
+    pool_records,
+    pool_topics,
+    state_topic,
+    zone_topics,
+)
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import RegistryUnavailable
@@ -29,6 +37,7 @@ from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.claims import ClaimStore, open_claims
 from aiosv3.streams.commit import Commit
+from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Effector, EffectorTenure
 from aiosv3.streams.kafka import (
     Connection,
@@ -48,6 +57,7 @@ from aiosv3.streams.tenure import Wiring
 
 if TYPE_CHECKING:
     from aiosv3.router.endpoints import Endpoint
+    from aiosv3.schemas.registry import RegistryClient
 
 _LOG: Final = logging.getLogger(__name__)
 _DRAIN_S: Final = 10.0
@@ -90,19 +100,24 @@ def connect(settings: Settings, client: str) -> Connection:
 
 def open_store(settings: Settings) -> SchemaStore:
     """The schema store: the project's lock file, and the registry if one is configured."""
-    registry = None
-    given = settings.registry
-    if given.url:
-        from aiosv3.schemas.registry import RegistryAccess, RegistryClient
+    return SchemaStore(settings.state_folder / "schemas.lock.json", open_registry(settings))
 
-        access = RegistryAccess(
-            username=given.username or None,
-            password=given.password.get_secret_value() or None,
-            token=given.token.get_secret_value() or None,
-            ca=_trusted(settings.folder / given.ca) if given.ca else None,
-        )
-        registry = RegistryClient(given.url, access)
-    return SchemaStore(settings.state_folder / "schemas.lock.json", registry)
+
+def open_registry(settings: Settings, timeout: float = 10.0) -> RegistryClient | None:
+    """A client of the configured registry, None without one; ``timeout`` is in seconds, for each request."""
+    given = settings.registry
+    if not given.url:
+        return None
+    from aiosv3.schemas.registry import RegistryAccess, RegistryClient
+
+    access = RegistryAccess(
+        username=given.username or None,
+        password=given.password.get_secret_value() or None,
+        token=given.token.get_secret_value() or None,
+        ca=_trusted(settings.folder / given.ca) if given.ca else None,
+        timeout=timeout,
+    )
+    return RegistryClient(given.url, access)
 
 
 def _trusted(path: Path) -> Path:
@@ -123,7 +138,7 @@ async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
     claims = open_claims(settings.claims_url)
     async with KafkaLog(connection, LogSettings(timeout=_FIRST_ANSWER_S)):
         pass
-    log = KafkaLog(connection)
+    log = KafkaLog(connection, LogSettings(fleeting=frozenset({topics.deltas()})))
     try:
         yield Mesh(settings, connection, topics, log, store, Codec(store), MetricsCatalogue(), claims)
     finally:
@@ -252,7 +267,7 @@ async def agent_processor(
     if parking is not None:
         setup = replace(setup, parking=parking)
     await setup.schemas.register(mesh.store)
-    await register_released(mesh, {topics.journal(agent.name): "aiosv3.JournalRecord", **mesh_topics(topics)})
+    await register_released(mesh, agent_records(topics, agent.name))
     name = agent.name
     wiring = wiring_of(mesh, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
 
@@ -277,6 +292,7 @@ def agent_setup(mesh: Mesh, agent: Agent[Any, Any]) -> AgentSetup:
         claims=mesh.claims,
         zones={name: zone.clearance for name, zone in settings.tools.items()},
         approvals=settings.kafka.partitions,
+        deltas=settings.kafka.partitions,
     )
 
 
@@ -324,12 +340,14 @@ async def run_pool(settings: Settings, name: str) -> None:
         async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
             await ensure(mesh, pool_topics(settings, mesh.topics, name))
             inputs, own = mesh.topics.pool_prompts(name), mesh.topics.completions(name)
-            await register_released(mesh, {inputs: "aiosv3.ModelRequest", own: "aiosv3.Completion"})
+            await register_released(mesh, pool_records(mesh.topics, name))
             policy = WorkerPolicy(timeout=given.timeout)
             pool = pool_of(name, given)
             history = HistoryReader(mesh.claims)
-            worker = ModelWorker(pool, endpoint, mesh.topics, mesh.store, mesh.codec, clock, policy, history)
             wiring = wiring_of(mesh, f"pool.{name}", inputs, own)
+            shown = mesh.topics.deltas()
+            deltas = DeltaSender(mesh.log, mesh.codec, shown, settings.kafka.partitions, wiring.metrics)
+            worker = ModelWorker(pool, endpoint, mesh.topics, mesh.store, mesh.codec, clock, policy, history, deltas)
             processor = Processor(wiring, effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
             replica = f"{socket.gethostname()}-{os.getpid()}"
 
@@ -343,13 +361,18 @@ async def run_pool(settings: Settings, name: str) -> None:
 
 async def _endpoint(name: str, pool: PoolSettings) -> Endpoint:
     """The endpoint of a pool, with all that it needs on this machine: the local model's file is fetched here."""
-    from aiosv3.router.endpoints import Place, UnknownKind, open_endpoint
-
     check_local_runtime(name, pool)
     if pool.kind == "local":
         from aiosv3.router.endpoints.weights import find_weights
 
         await asyncio.to_thread(find_weights)
+    return endpoint_of(name, pool)
+
+
+def endpoint_of(name: str, pool: PoolSettings) -> Endpoint:
+    """The endpoint of a pool, not connected yet. Raises :class:`SettingsError`."""
+    from aiosv3.router.endpoints import Place, UnknownKind, open_endpoint
+
     place = Place(pool.base_url or _USUAL_URLS.get(pool.kind), api_key(name, pool), in_flight=pool.concurrency)
     try:
         return open_endpoint(pool.kind, place)
