@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from aiosv3.agents.client import NotFinished
 from aiosv3.agents.errors import AgentDefinitionError, StepError
 from aiosv3.app import cli
 from aiosv3.app.cli import exit_code, main
@@ -37,6 +40,7 @@ from aiosv3.streams.kafka import AuthenticationFailed
         (AgentDefinitionError("x"), 2),
         (PartitionMismatch("x"), 2),
         (IncompatibleSchema("s", "f", "r", "x"), 2),
+        (NotFinished("x"), 3),
         (BrokerUnavailable("x"), 4),
         (AuthenticationFailed("x"), 4),
         (RegistryUnavailable("x"), 4),
@@ -80,6 +84,33 @@ def test_a_defect_ends_with_70_and_one_sentence(
     assert said.count("\n") == 1
 
 
+@pytest.mark.usefixtures("logging_kept")
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), 4, "aiosv3: the disk is full, at /x"),
+        (OSError(errno.EBADF, "Bad file descriptor"), 70, "aiosv3: unexpected OSError"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
+    ],
+)
+def test_an_error_of_the_machine_is_told_from_a_defect(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: OSError,
+    code: int,
+    words: str,
+) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr("aiosv3.app.endings._let_go", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith(words)
+
+
 def test_help_names_every_verb_and_version_prints_it(aiosv3: Any) -> None:
     said = aiosv3("--help")
     assert said.code == 0
@@ -114,6 +145,42 @@ def test_what_is_wrong_is_one_sentence_on_stderr(
     assert said.err.startswith("aiosv3: ")
     assert words in said.err
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.process
+def test_a_reader_that_went_away_is_no_error_to_speak_of(tmp_path: Path) -> None:
+    """As ``aiosv3 … | head -1`` is, once head has what it wants."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "aiosv3.app", "status", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NO /dev/full, so no full disk is tried here")
+def test_output_to_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aiosv3.app", "status", "--json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"aiosv3: the disk is full")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.process
+def test_a_state_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, aiosv3_process: Any) -> None:
+    pool = '[pools.x]\nkind = "vllm"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"'
+    (tmp_path / "aiosv3.toml").write_text(pool, encoding="utf-8")
+    state = tmp_path / "aiosv3.toml" / "state"
+    said = aiosv3_process("up", "-d", cwd=tmp_path, env={"AIOSV3_STATE": str(state)})
+    assert said.code == 4
+    *_, last = said.err.splitlines()
+    assert last == (
+        f"aiosv3: {state} cannot be used (Not a directory): make it writable for this user, or set AIOSV3_STATE to "
+        "another folder"
+    )
 
 
 @pytest.mark.process

@@ -14,14 +14,40 @@ from typing import Annotated, Final
 
 import typer
 
+from aiosv3.agents.client import BadCursor, InvalidInput, NoSuchAgent, NoSuchPartition, NotFinished
 from aiosv3.agents.errors import AgentDefinitionError
-from aiosv3.app.commands import approvals, replay, stack, stuck, task, tools, trace, worker
+from aiosv3.app.commands import (
+    agents,
+    approvals,
+    config,
+    dlq,
+    doctor,
+    prices,
+    replay,
+    schedules,
+    schemas,
+    stack,
+    stuck,
+    tail,
+    task,
+    tools,
+    topics,
+    trace,
+    worker,
+)
+from aiosv3.app.commands.check import check
 from aiosv3.app.commands.eval import evaluation
+from aiosv3.app.commands.logs import logs
+from aiosv3.app.commands.new import new
 from aiosv3.app.commands.options import listen_to_clients
+from aiosv3.app.commands.run import run
 from aiosv3.app.demo.command import demo
+from aiosv3.app.endings import output, said_of
 from aiosv3.app.localstack.errors import LocalStackError
+from aiosv3.app.people import NotAccepted
 from aiosv3.app.settings import SettingsError
 from aiosv3.router.endpoints.weights import WeightsUnavailable
+from aiosv3.router.prices import BadPrices
 from aiosv3.schemas.derive import UnsupportedType
 from aiosv3.schemas.errors import AiosError, IncompatibleSchema, RegistryUnavailable
 from aiosv3.schemas.topics import BadName
@@ -33,23 +59,48 @@ app: Final = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(new)
+app.command()(check)
 app.command()(stack.up)
 app.command()(stack.down)
 app.command()(stack.status)
+app.command()(logs)
+app.command()(doctor.doctor)
+app.command()(config.config)
+app.command()(agents.agents)
+app.command()(topics.topics)
+app.command()(run)
 app.add_typer(worker.app, name="worker")
 for verb in (stuck.stuck, stuck.retry, stuck.fail, stuck.migrate):
     task.app.command()(verb)
 app.add_typer(task.app, name="task")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(tools.app, name="tools")
+app.add_typer(schemas.app, name="schemas")
+app.add_typer(prices.app, name="prices")
 app.command()(tools.stubs)
 app.command(name="eval")(evaluation)
-app.command()(trace.tail)
+app.command()(tail.tail)
 app.command()(trace.trace)
 app.command()(replay.replay)
 app.command()(demo)
 
-_WRONG: Final = (SettingsError, BadName, AgentDefinitionError, UnsupportedType, IncompatibleSchema, PartitionMismatch)
+_WRONG: Final = (
+    SettingsError,
+    BadName,
+    BadCursor,
+    BadPrices,
+    InvalidInput,
+    NoSuchAgent,
+    NoSuchPartition,
+    AgentDefinitionError,
+    UnsupportedType,
+    IncompatibleSchema,
+    PartitionMismatch,
+)
+_LATE: Final = (NotFinished, NotAccepted)
 _SILENT: Final = (BrokerUnavailable, RegistryUnavailable, LocalStackError, WeightsUnavailable)
 _LOG: Final = logging.getLogger("aiosv3")
 
@@ -76,24 +127,34 @@ def options(
 def main() -> None:
     """Runs the command; every error becomes one sentence on stderr."""
     try:
-        app()
+        with output():
+            app()
     except AiosError as error:
         _say(str(error), exit_code(error))
+    except OSError as error:
+        words = said_of(error)
+        _say(words, 4) if words else _say_unexpected(error)
     except Exception as error:  # noqa: BLE001 -- the boundary of the process
-        _LOG.info("unexpected", exc_info=error)  # shown by workers, which keep a log, and by --verbose
-        _say(f"unexpected {type(error).__name__}: {error} (this is a defect; -v before the verb shows where)", 70)
+        _say_unexpected(error)
 
 
 def exit_code(error: AiosError) -> int:
     """As the module's docstring lists them."""
     if isinstance(error, _WRONG):
         return 2
+    if isinstance(error, _LATE):
+        return 3
     return 4 if isinstance(error, _SILENT) else 1
 
 
 def _say(words: str, code: int) -> None:
     print(f"aiosv3: {words}", file=sys.stderr)  # noqa: T201 -- this is the command's own voice
     raise SystemExit(code)
+
+
+def _say_unexpected(error: Exception) -> None:
+    _LOG.info("unexpected", exc_info=error)  # shown by workers, which keep a log, and by --verbose
+    _say(f"unexpected {type(error).__name__}: {error} (this is a defect; -v before the verb shows where)", 70)
 
 
 if __name__ == "__main__":

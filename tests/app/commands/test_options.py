@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aiosv3.app.commands.options import echo_json, listen_to_clients, located, settings_of
+from aiosv3.app.commands.options import echo_json, listen_to_clients, settings_of
 from aiosv3.app.localstack.processes import identify
 from aiosv3.app.localstack.status import Phase, StackStatus, write_status
-from aiosv3.app.settings import KafkaSettings, RegistrySettings, Settings
 
 ADDRESSES = {"kafka": "127.0.0.1:29999", "registry": "http://127.0.0.1:28888"}
 
@@ -30,18 +29,6 @@ def stack(tmp_path: Path) -> Path:
 def test_a_running_stack_lends_its_addresses(stack: Path) -> None:
     settings = settings_of(stack)
     assert (settings.kafka.bootstrap, settings.registry.url) == (ADDRESSES["kafka"], ADDRESSES["registry"])
-
-
-def test_configured_addresses_are_left_alone(stack: Path) -> None:
-    other = Settings(folder=stack, kafka=KafkaSettings(bootstrap="other:1"))
-    assert located(other) == other
-    registry = Settings(folder=stack, registry=RegistrySettings(url="http://other:2"))
-    assert located(registry).registry.url == "http://other:2"
-    assert located(registry).kafka.bootstrap == ADDRESSES["kafka"]
-
-
-def test_a_stack_that_is_down_lends_nothing(tmp_path: Path) -> None:
-    assert located(Settings(folder=tmp_path)).kafka.bootstrap == ""
 
 
 def test_json_is_one_line_and_keeps_letters(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,16 +16,18 @@ from typing import Any
 import pytest
 
 from aiosv3.app.commands import stack
-from aiosv3.app.commands.stack import process_specs, reason, summary
+from aiosv3.app.commands.stack import process_specs
 from aiosv3.app.localstack.errors import LocalStackError, PortTaken
+from aiosv3.app.localstack.ports import free_port
 from aiosv3.app.localstack.processes import ProcessId, identify, is_alive
+from aiosv3.app.localstack.progress import Progress
 from aiosv3.app.localstack.specs import ProcessSpec
+from aiosv3.app.localstack.stack import Borrowed
 from aiosv3.app.localstack.status import Phase, ProcessState, ProcessStatus, StackStatus
 from aiosv3.app.projects import find_pools
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError, UpSettings, load_settings
 
 KEPT = {"phase", "bootstrap", "registry", "processes"}
-KEPT_OF_A_PROCESS = {"name", "pid", "state", "restarts", "uptime_s", "log"}
 
 
 def running(*names: str, phase: Phase = Phase.READY, error: str | None = None) -> StackStatus:
@@ -43,10 +45,20 @@ class FakeStack:
     failure: LocalStackError | None = None
     specs: Sequence[ProcessSpec] = ()
     ports: tuple[int, int] = (0, 0)
+    borrowed = Borrowed()
 
-    def __init__(self, folder: Path, *, kafka_port: int = 0, registry_port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        kafka_port: int = 0,
+        registry_port: int = 0,
+        borrowed: Borrowed,
+        progress: Progress | None = None,
+    ) -> None:
         self.folder = folder
         FakeStack.ports = (kafka_port, registry_port)
+        FakeStack.borrowed = borrowed
 
     def status(self) -> StackStatus | None:
         return FakeStack.found
@@ -72,6 +84,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeStack]:
     for name, value in (("found", None), ("failure", None), ("specs", ()), ("ports", (0, 0))):
         monkeypatch.setattr(FakeStack, name, value)
     monkeypatch.setattr(stack, "Stack", FakeStack)
+
+    async def answers(_settings: Settings) -> None:
+        """Whatever is borrowed is there."""
+
+    monkeypatch.setattr(stack, "check_borrowed", answers)
     return FakeStack
 
 
@@ -134,15 +151,6 @@ def test_what_could_not_work_is_said_before_anything_starts(tmp_path: Path, monk
 # -- what is said -----------------------------------------------------------------------------------------------------
 
 
-def test_json_keeps_its_shape() -> None:
-    found = summary(running("kafka", "agent-a-1"))
-    assert set(found) == KEPT
-    assert (found["phase"], found["bootstrap"]) == ("ready", "127.0.0.1:29999")
-    for one in found["processes"]:
-        assert set(one) == KEPT_OF_A_PROCESS
-        assert one["uptime_s"] >= 5
-
-
 def test_up_says_what_it_starts_and_what_is_there(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
     said = aiosv3("up", "--detach", "-p", str(project))
     assert said.code == 0
@@ -150,6 +158,8 @@ def test_up_says_what_it_starts_and_what_is_there(fake: type[FakeStack], project
     assert "No agents: list them in aiosv3.toml" in said.err
     assert "Pool small: m at http://127.0.0.1:9/v1, sees public data and below." in said.err
     assert "No pool may see internal data" in said.err
+    assert "pool small is no use now: http://127.0.0.1:9/v1: Unreachable" in said.err
+    assert f"Next: aiosv3 status -p {project}\n" in said.err
     assert "pool-small-1" in said.out
     assert "ready: kafka 127.0.0.1:29999, registry http://127.0.0.1:28888; logs in /logs" in said.out
 
@@ -165,25 +175,65 @@ def test_up_in_json_prints_one_document_and_nothing_else(fake: type[FakeStack], 
 def test_up_in_the_foreground_says_when_it_is_over(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
     said = aiosv3("up", "-p", str(project))
     assert said.code == 0
-    assert said.err.endswith("Stopped.\n")
+    assert said.err.endswith("Ctrl-C stops it.\nStopped.\n")
     assert fake.specs
 
 
-def test_a_stack_that_runs_is_left_alone_and_said(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+def test_a_stack_that_runs_is_left_alone_and_what_it_lacks_is_said(
+    fake: type[FakeStack], project: Path, aiosv3: Any
+) -> None:
     fake.found = running("kafka", "registry", "router-1", "desk-1", "pool-small-1")
     said = aiosv3("up", "--detach", "-p", str(project))
-    assert "It is running already. 'aiosv3 down'" in said.err
+    assert said.err.startswith("It is running already.\n")
     fake.found = running("kafka", "registry", "router-1")
     said = aiosv3("up", "--detach", "-p", str(project))
-    assert "The project has changed since" in said.err
-
-
-def test_a_configured_broker_needs_no_local_one(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
-    project.write_text('[kafka]\nbootstrap = "there:9092"', encoding="utf-8")
-    said = aiosv3("up", "-p", str(project))
+    assert "as the project was before: desk-1 is new; pool-small-1 is new. 'aiosv3 down' and 'aiosv3 up'" in said.err
+    said = aiosv3("up", "--detach", "--bootstrap", "there:9092", "-p", str(project))
     assert said.code == 2
-    assert "[kafka] bootstrap is there:9092" in said.err
-    assert fake.specs == ()
+    assert "the stack that runs here has kafka 127.0.0.1:29999, not there:9092: 'aiosv3 down' first" in said.err
+
+
+def test_a_broker_of_ones_own_gets_the_workers_only(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
+    said = aiosv3("up", "-d", "--bootstrap", "there:9092", "--registry", "http://there:8081", "-p", str(project))
+    assert said.code == 0
+    assert fake.borrowed == Borrowed("there:9092", "http://there:8081", schemas_topic="aios.schemas")
+    assert "Starting the workers only: the broker is there:9092, the registry http://there:8081…" in said.err
+    said = aiosv3("up", "-d", "--registry", "http://there:8081", "-p", str(project))
+    assert "Starting Kafka, the registry is http://there:8081 and the workers on this machine…" in said.err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("", "Starting the workers and a schema registry: the broker is there:9092…"),
+        ('properties = {"sasl.username" = "x"}', "The embedded registry cannot log in there, so schemas are kept in "),
+    ],
+)
+def test_a_configured_broker_is_used_and_said(
+    fake: type[FakeStack], project: Path, aiosv3: Any, more: str, words: str
+) -> None:
+    text = project.read_text(encoding="utf-8")
+    project.write_text(f'{text}[kafka]\nbootstrap = "there:9092"\n{more}', encoding="utf-8")
+    said = aiosv3("up", "-d", "-p", str(project))
+    assert said.code == 0
+    assert words in said.err
+    assert fake.borrowed.kafka == "there:9092"
+    assert fake.borrowed.registered == (more == "")
+
+
+def test_what_is_borrowed_is_asked_before_anything_starts(project: Path, aiosv3: Any) -> None:
+    said = aiosv3("up", "-d", "--registry", f"http://127.0.0.1:{free_port()}", "-p", str(project))
+    assert said.code == 4
+    assert "does not answer" in said.err
+    assert "Starting" not in said.err
+    assert not (project.parent / ".aiosv3" / "state.json").exists()
+
+
+def test_ctrl_c_before_it_is_ready_ends_with_130(
+    fake: type[FakeStack], project: Path, aiosv3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "up", lambda *_, **__: running(phase=Phase.STOPPED))
+    assert aiosv3("up", "-p", str(project)).code == 130
 
 
 def test_ports_can_be_chosen(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
@@ -197,20 +247,10 @@ def test_ports_can_be_chosen(fake: type[FakeStack], project: Path, aiosv3: Any) 
 
 
 def test_a_start_that_fails_says_why(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
-    log = "end of /logs/router-1.log:\n2026 INFO x: y\naiosv3: counts differ"
-    fake.failure = LocalStackError(f"router-1 ended with exit code 2 before it was ready\n{log}")
+    fake.failure = LocalStackError("router-1 ended with exit code 2 before it was ready: counts [differ] (log: /l)")
     said = aiosv3("up", "--detach", "-p", str(project))
     assert said.code == 4
-    assert said.err.endswith(
-        "router-1 ended with exit code 2 before it was ready: counts differ (log: /logs/router-1.log)"
-    )
-
-
-def test_a_reason_is_taken_from_the_last_line_only() -> None:
-    """An older sentence higher up in the log is not why it ended now."""
-    killed = "kafka ended\nend of /logs/kafka.log:\naiosv3: of yesterday\nOutOfMemoryError"
-    assert reason(killed) == killed
-    assert reason("no log at all") == "no log at all"
+    assert said.err.endswith("router-1 ended with exit code 2 before it was ready: counts [differ] (log: /l)")
 
 
 def test_status_says_down_with_3(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
@@ -219,15 +259,20 @@ def test_status_says_down_with_3(fake: type[FakeStack], project: Path, aiosv3: A
     assert "The stack is down: 'aiosv3 up' starts it." in said.err
     said = aiosv3("status", "--json", "-p", str(project))
     assert said.code == 3
-    assert json.loads(said.out) == {"phase": "stopped", "bootstrap": None, "registry": None, "processes": []}
-    fake.found = running(phase=Phase.FAILED, error="kafka ended\nend of /l:\naiosv3: no [memory]")
-    assert "The last start failed: kafka ended: no [memory] (log: /l)" in aiosv3("status", "-p", str(project)).err
+    down: dict[str, Any] = {"phase": "stopped", "bootstrap": None, "registry": None, "processes": [], "agents": []}
+    assert json.loads(said.out) == down
+    fake.found = running(phase=Phase.FAILED, error="kafka ended: no [memory]")
+    assert "The last start failed: kafka ended: no [memory]\n" in aiosv3("status", "-p", str(project)).err
+    fake.found = running("kafka", phase=Phase.LOST)
+    said = aiosv3("status", "-p", str(project))
+    assert said.code == 3
+    assert "The stack has lost its supervisor; kafka still run" in said.err
 
 
 def test_status_and_down_of_a_running_stack(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
     fake.found = running("kafka", "registry")
     said = aiosv3("status", "--json", "-p", str(project))
-    assert (said.code, set(json.loads(said.out))) == (0, KEPT)
+    assert (said.code, set(json.loads(said.out))) == (0, KEPT | {"agents"})
     assert "kafka" in aiosv3("status", "-p", str(project)).out
     assert "Stopped." in aiosv3("down", "-p", str(project)).err
     assert json.loads(aiosv3("down", "--json", "-p", str(project)).out) == {"stopped": True}

@@ -4,12 +4,19 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from aiosv3.app.localstack.distribution import KafkaDistribution
 from aiosv3.app.localstack.errors import LocalStackError, PortTaken
@@ -103,6 +110,45 @@ def test_a_start_that_fails_shows_the_end_of_the_log(tmp_path: Path, kafka_distr
     with pytest.raises(LocalStackError, match="no number"):
         server.start()
     assert server.process() is None
+
+
+class _Admin:
+    """A broker that answers out of its memory, with a controller that does not, or not yet."""
+
+    answer: object = None
+
+    def __init__(self, _settings: object) -> None:
+        """Connects to nothing."""
+
+    def list_topics(self, timeout: float) -> SimpleNamespace:
+        return SimpleNamespace(brokers={1: "itself"})
+
+    def create_topics(self, topics: list[NewTopic], **options: object) -> dict[str, Future[None]]:
+        assert options["validate_only"] is True, "a probe must not create anything"
+        future: Future[None] = Future()
+        if isinstance(_Admin.answer, Exception):
+            future.set_exception(_Admin.answer)
+        else:
+            future.set_result(None)
+        return {topics[0].topic: future}
+
+
+@pytest.mark.parametrize(
+    ("answer", "ready"),
+    [
+        (None, True),
+        (KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS)), True),
+        (KafkaException(KafkaError(KafkaError._TIMED_OUT, "Failed while waiting for controller")), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_a_broker_is_ready_when_its_controller_is(
+    monkeypatch: pytest.MonkeyPatch, answer: Exception | None, ready: bool
+) -> None:
+    monkeypatch.setattr("confluent_kafka.admin.AdminClient", _Admin)
+    monkeypatch.setattr(_Admin, "answer", answer)
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        assert kafka_answers(f"127.0.0.1:{broker.getsockname()[1]}") == ready
 
 
 def test_bootstrap_before_the_first_start_says_what_to_do(tmp_path: Path) -> None:

@@ -26,8 +26,15 @@ def test_a_lock_is_held_against_other_processes_and_freed_by_death(tmp_path: Pat
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(LockTimeout, match="held by another process"), exclusive(tmp_path / "lock", 0.1):
+        waits: list[str] = []
+        with (
+            pytest.raises(LockTimeout, match="held by another process"),
+            exclusive(tmp_path / "lock", 0.1, lambda: waits.append("once")),
+        ):
             pass
+        assert waits == ["once"]
         other.kill()
         with exclusive(tmp_path / "lock", 20):
             pass
+    with exclusive(tmp_path / "lock", 20, lambda: waits.append("free")):
+        assert waits == ["once"]

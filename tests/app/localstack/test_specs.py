@@ -10,7 +10,13 @@ from aiosv3.app.localstack.specs import ProcessSpec, RestartPolicy, load_specs, 
 
 def test_specs_survive_their_file(tmp_path: Path) -> None:
     spec = ProcessSpec(
-        "a", ("/x", "y"), tmp_path / "log", {"KEY": "v"}, RestartPolicy(never=True), 1, "tcp://127.0.0.1:1"
+        "a",
+        ("/x", "y"),
+        tmp_path / "log",
+        {"KEY": "v"},
+        RestartPolicy(never=True, waiting=(4,)),
+        1,
+        "tcp://127.0.0.1:1",
     )
     save_specs(tmp_path, [spec], {"kafka": "k"})
     assert load_specs(tmp_path) == ([spec], {"kafka": "k"})

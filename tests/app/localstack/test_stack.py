@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from aiosv3.app.localstack.distribution import KafkaDistribution
-from aiosv3.app.localstack.errors import LocalStackError
 from aiosv3.app.localstack.kafka import kafka_answers
 from aiosv3.app.localstack.specs import ProcessSpec
 from aiosv3.app.localstack.stack import Stack
@@ -78,24 +77,3 @@ def test_up_crash_lost_supervisor_down(stack: Stack, tmp_path: Path) -> None:
     assert stopped is not None
     assert (stopped.phase, [one.pid for one in stopped.processes]) == (Phase.STOPPED, [None] * 3)
     assert not kafka_answers(addresses.kafka)
-
-
-def test_a_part_that_does_not_start_is_named_and_nothing_stays(stack: Stack, tmp_path: Path) -> None:
-    broken = ProcessSpec("agent", (str(tmp_path / "missing"),), tmp_path / "agent.log")
-    with pytest.raises(LocalStackError, match="agent cannot be started"):
-        stack.up([broken], detach=True)
-    status = _wait(stack, lambda now: all(one.pid is None for one in now.processes))
-    assert status.phase is Phase.FAILED
-
-
-def test_in_the_foreground_a_signal_stops_it(stack: Stack, tmp_path: Path) -> None:
-    seen: list[Phase] = []
-
-    def ready(status: StackStatus) -> None:
-        seen.append(status.phase)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    last = stack.up([_agent(tmp_path)], detach=False, on_ready=ready)
-    assert seen == [Phase.READY]
-    assert last.phase is Phase.STOPPED
-    assert all(one.pid is None for one in last.processes)

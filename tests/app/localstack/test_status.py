@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aiosv3.app.localstack.errors import StateDamaged
 from aiosv3.app.localstack.processes import ProcessId, identify
 from aiosv3.app.localstack.status import (
     Phase,
@@ -20,7 +21,7 @@ from aiosv3.app.localstack.status import (
 @pytest.fixture
 def status() -> StackStatus:
     me = identify(os.getpid())
-    one = ProcessStatus("a", ProcessState.RUNNING, me, 2, 100.0, -9, "a.log")
+    one = ProcessStatus("a", ProcessState.RUNNING, me, 2, 100.0, -9, "a.log", "tcp://127.0.0.1:1", "no [disk]")
     return StackStatus(Phase.READY, me, {"kafka": "k"}, (one,))
 
 
@@ -49,6 +50,13 @@ def test_a_stack_that_was_stopped_is_not_lost(tmp_path: Path, status: StackStatu
 def test_another_version_of_the_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"v": 2}')
     assert read_status(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", "[]", '{"v": 1}', '{"v": 1, "phase": "asleep"}'])
+def test_a_damaged_file_is_said_and_is_not_a_defect(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text)
+    with pytest.raises(StateDamaged, match=r"state\.json is damaged"):
+        read_status(tmp_path)
 
 
 def test_uptime_counts_from_the_last_change(status: StackStatus) -> None:

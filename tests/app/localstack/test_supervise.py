@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -36,6 +37,18 @@ def test_the_supervisor_as_a_process_drains_on_sigterm_and_leaves_orphans_when_k
         assert stop_orphans(after) == (["a"] if left is Phase.LOST else [])
         assert identify(child.pid) != child
     assert json.loads((tmp_path / "state.json").read_text())["addresses"] == {"kafka": "k"}
+
+
+def test_a_stack_whose_folder_is_deleted_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    save_specs(folder, [ProcessSpec("a", (sys.executable, "-c", FOREVER), tmp_path / "a.log")], {})
+    supervisor = launch(_program(folder), os.environ, folder / "s.log")
+    child = _wait(folder, supervisor).processes[0].process
+    assert child is not None
+    shutil.rmtree(folder)
+    assert wait_gone(supervisor, 30)
+    assert not is_alive(child)
+    assert not folder.exists()
 
 
 def _wait(folder: Path, supervisor: ProcessId) -> StackStatus:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from aiosv3.app.localstack import logs, statefile, supervisor
 from aiosv3.app.localstack.errors import LocalStackError
+from aiosv3.app.localstack.logs import trim
 from aiosv3.app.localstack.processes import ProcessId, is_alive
 from aiosv3.app.localstack.specs import ProcessSpec, RestartPolicy
 from aiosv3.app.localstack.status import Phase, ProcessState, StackStatus, read_status
@@ -34,6 +36,7 @@ class _Rig:
         self.folder = folder
         self.clock = _Clock()
         self.answering: set[str] = set()
+        self.notes: list[str] = []
         self.supervisor: Supervisor
 
     def spec(self, name: str, code: str = FOREVER, **more: object) -> ProcessSpec:
@@ -42,7 +45,11 @@ class _Rig:
 
     def run(self, *specs: ProcessSpec) -> Supervisor:
         self.supervisor = Supervisor(
-            specs, self.folder, clock=self.clock, probe=lambda address: address in self.answering
+            specs,
+            self.folder,
+            clock=self.clock,
+            probe=lambda address: address in self.answering,
+            note=self.notes.append,
         )
         return self.supervisor
 
@@ -112,6 +119,99 @@ def test_a_crash_is_restarted_with_growing_delays_until_a_stable_run(rig: _Rig) 
     assert rig.supervisor.status().phase is Phase.READY
 
 
+def test_a_crash_loop_ends_and_says_of_whom_and_why(rig: _Rig) -> None:
+    """It runs until its file is there; from then on it fails."""
+    flag = rig.folder / "broken"
+    code = f"import os, signal\nif os.path.exists({str(flag)!r}): raise ValueError('no [key]')\nsignal.pause()"
+    rig.run(rig.spec("agent", code, restart=RestartPolicy(first_s=1, limit=3)), rig.spec("other"))
+    rig.poll_until(lambda status: status.phase is Phase.READY)
+    flag.touch()
+    _kill(rig.supervisor.status().processes[0].process)
+
+    def failed(status: StackStatus) -> bool:
+        rig.clock.now += status.processes[0].state is ProcessState.BACKOFF
+        return status.processes[0].state is ProcessState.FAILED
+
+    status = rig.poll_until(failed)
+    one = status.processes[0]
+    assert (one.restarts, one.exit_code, one.reason, one.pid) == (2, 1, "ValueError: no [key]", None)
+    assert rig.notes[0] == "agent was killed by SIGKILL; it is started again in 1 s"
+    assert rig.notes[-1] == (
+        "agent ended with exit code 1: ValueError: no [key]; that was 3 times in a row: it is not started again"
+    )
+    assert status.phase is Phase.READY
+    rig.clock.now += 1_000
+    rig.supervisor.poll()
+    assert rig.states() == ["failed", "running"]
+    assert read_status(rig.folder) == rig.supervisor.status()
+
+
+def test_who_only_waits_for_another_is_started_again_for_ever(rig: _Rig) -> None:
+    policy = RestartPolicy(first_s=1, limit=2, waiting=(4,), first_tries=3)
+    rig.run(rig.spec("agent", FOREVER, restart=policy))
+    rig.poll_until(lambda status: status.phase is Phase.READY)
+    (child,) = rig.supervisor._children
+    child.spec = rig.spec("agent", "raise SystemExit(4)", restart=policy)
+    _kill(child.process)
+
+    def often(status: StackStatus) -> bool:
+        rig.clock.now += status.processes[0].state is ProcessState.BACKOFF
+        return status.processes[0].restarts > 4
+
+    assert rig.poll_until(often).processes[0].state is not ProcessState.FAILED
+
+
+def test_before_it_was_ready_who_waits_has_a_few_tries(rig: _Rig) -> None:
+    policy = RestartPolicy(first_s=1, waiting=(4,), first_tries=3)
+    code = "print('aiosv3: no answer'); raise SystemExit(4)"
+    rig.run(rig.spec("agent", code, restart=policy, ready="tcp://127.0.0.1:1"))
+
+    def failed(status: StackStatus) -> bool:
+        rig.clock.now += status.processes[0].state is ProcessState.BACKOFF
+        return status.phase is Phase.FAILED
+
+    status = rig.poll_until(failed)
+    assert status.processes[0].restarts == 2
+    assert status.error is not None
+    assert status.error.startswith("agent ended with exit code 4 before it was ready: no answer (log: ")
+
+
+def test_a_harmed_state_file_is_mended_and_a_full_disk_is_noted_once(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.run(rig.spec("agent"))
+    rig.poll_until(lambda status: status.phase is Phase.READY)
+    (rig.folder / "state.json").write_text("{")
+    rig.supervisor.poll()
+    assert read_status(rig.folder) == rig.supervisor.status()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(statefile, "write_status", full)
+        (rig.folder / "state.json").unlink()
+        for _ in range(3):
+            rig.supervisor.poll()
+    assert rig.notes == ["the state file cannot be written now: [Errno 28] No space left on device"]
+    rig.supervisor.poll()
+    assert read_status(rig.folder) == rig.supervisor.status()
+
+
+def test_a_log_cannot_grow_for_ever(rig: _Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[Path] = []
+
+    def trim_small(log: Path) -> bool:
+        trimmed.append(log)
+        return trim(log, 10)
+
+    monkeypatch.setattr(supervisor, "trim", trim_small)
+    rig.run(rig.spec("agent", "print('x' * 100, flush=True); import signal; signal.pause()"))
+    rig.poll_until(lambda status: logs.older(Path(status.processes[0].log)).exists())
+    assert set(trimmed) == {rig.folder / "logs" / "agent.log"}
+    assert logs.size(trimmed[0]) == 0
+
+
 def test_a_process_that_shall_not_be_restarted_stays_down(rig: _Rig) -> None:
     rig.run(rig.spec("once", "pass", restart=RestartPolicy(never=True)))
     status = rig.poll_until(lambda status: status.processes[0].state is ProcessState.STOPPED)
@@ -127,6 +227,15 @@ def test_an_end_before_readiness_fails_the_start_with_the_log(rig: _Rig) -> None
     assert "broker ended with exit code 1 before it was ready" in status.error
     assert "no disk" in status.error
     assert rig.states()[1] == "waiting"
+
+
+def test_why_it_ended_is_not_taken_from_an_earlier_run(rig: _Rig) -> None:
+    (rig.folder / "logs").mkdir()
+    (rig.folder / "logs" / "agent.log").write_text("ValueError: of yesterday\n")
+    rig.run(rig.spec("agent", "raise SystemExit(3)", ready="tcp://127.0.0.1:1"))
+    status = rig.poll_until(lambda status: status.phase is Phase.FAILED)
+    log = rig.folder / "logs" / "agent.log"
+    assert status.error == f"agent ended with exit code 3 before it was ready (log: {log})"
 
 
 def test_silence_fails_the_start(rig: _Rig) -> None:

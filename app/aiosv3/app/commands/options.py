@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from aiosv3.app.localstack.stack import Stack
+from aiosv3.app.addresses import located
 from aiosv3.app.settings import Settings, load_settings
 
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -24,20 +24,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 def settings_of(project: Path | None) -> Settings:
     """The settings, with the addresses of the project's own local stack where none are configured."""
     return located(load_settings(project))
-
-
-def located(settings: Settings) -> Settings:
-    """Fills in broker and registry of a running ``aiosv3 up``."""
-    if settings.kafka.bootstrap:
-        return settings
-    status = Stack(settings.state_folder).status()
-    if status is None or not status.is_up:
-        return settings
-    kafka = settings.kafka.model_copy(update={"bootstrap": status.addresses["kafka"]})
-    registry = settings.registry
-    if not registry.url:
-        registry = registry.model_copy(update={"url": status.addresses["registry"]})
-    return settings.model_copy(update={"kafka": kafka, "registry": registry})
 
 
 def echo_json(content: Any) -> None:

@@ -2,64 +2,123 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from aiosv3.app.addresses import located
+from aiosv3.app.borrowing import borrowed_by, check_borrowed, with_addresses
+from aiosv3.app.changes import changes, remember
 from aiosv3.app.commands.options import Json, Project, echo_json
+from aiosv3.app.commands.stackview import DOWN, lost, next_steps, print_stack, summary
+from aiosv3.app.commands.startview import StartView
+from aiosv3.app.doctor import models
+from aiosv3.app.doctor.case import Case
+from aiosv3.app.doctor.finding import Level
+from aiosv3.app.localmodel import fetch_model
 from aiosv3.app.localstack.errors import LocalStackError, PortTaken
 from aiosv3.app.localstack.ports import LOOPBACK, free_port
-from aiosv3.app.localstack.specs import ProcessSpec
+from aiosv3.app.localstack.processes import identify
+from aiosv3.app.localstack.progress import Progress, Silent
+from aiosv3.app.localstack.specs import ProcessSpec, RestartPolicy
 from aiosv3.app.localstack.stack import Stack
-from aiosv3.app.localstack.status import StackStatus
+from aiosv3.app.localstack.status import Phase, StackStatus
+from aiosv3.app.pricing import Says, check_budgets, price_pools, table_of
 from aiosv3.app.projects import api_key, check_local_runtime, check_pins, find_pools, load_agents
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError, load_settings, project_file
+from aiosv3.app.standing import Standing, standings
 from aiosv3.app.tooling import open_zone
+from aiosv3.app.workers import clock
 
 _CONSOLE: Final = Console(stderr=True, soft_wrap=True, highlight=False)
 _WORKER_STAGE: Final = 2
-_INFRASTRUCTURE: Final = frozenset({"kafka", "registry"})
 _READY_S: Final = 240.0
 """A worker may have to fetch the local model's file (93 MB) first."""
 _STOP_S: Final = 20.0
+_POOL_S: Final = 2.0
+_WAITS: Final = 4
+"""The exit code of a worker to which a service does not answer."""
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready; 'aiosv3 down' stops it.")]
+Bootstrap = Annotated[
+    str, typer.Option("--bootstrap", metavar="HOST:PORT", help="Use this broker, and start the workers only.")
+]
+Registry = Annotated[
+    str, typer.Option("--registry", metavar="URL", help="Use this schema registry (default: an embedded one).")
+]
 
 
-def up(project: Project = None, detach: Detach = False, as_json: Json = False) -> None:
+def up(
+    project: Project = None,
+    detach: Detach = False,
+    bootstrap: Bootstrap = "",
+    registry: Registry = "",
+    as_json: Json = False,
+) -> None:
     """Start Kafka, a schema registry, the router, the pools and the project's agents on this machine.
 
-    Returns, or says so, once every worker has joined its group: a task that is sent then simply works.
+    With a broker of yours (--bootstrap, or [kafka] bootstrap) only the workers are started, and an embedded registry
+    where none is named. Returns, or says so, once every worker has joined its group: a task that is sent then simply
+    works.
     """
-    settings = load_settings(project)
-    if settings.kafka.bootstrap:
-        raise SettingsError(
-            f"'aiosv3 up' brings a broker of its own, but [kafka] bootstrap is {settings.kafka.bootstrap}: take that "
-            "setting out, or start the workers alone with 'aiosv3 worker …'"
-        )
+    settings = with_addresses(load_settings(project), bootstrap, registry)
     pools = find_pools(settings)
     specs = process_specs(settings, pools, project_file(project))
-    stack = _stack(settings)
+    if as_json:
+        _up(settings, pools, specs, Silent(), detach=detach, as_json=True)
+        return
+    with StartView(_CONSOLE) as view:
+        _up(settings, pools, specs, view, detach=detach, as_json=False)
+    if detach:
+        tail = () if project is None else ("-p", str(project))
+        lines = next_steps(list(load_agents(settings)), tail)
+        _CONSOLE.print("Next: " + "\n      ".join(lines), markup=False)
+
+
+def _up(
+    settings: Settings,
+    pools: Mapping[str, PoolSettings],
+    specs: list[ProcessSpec],
+    progress: Progress,
+    *,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    stack = _stack(settings, progress)
     found = stack.status()
     if found is not None and found.is_up:
-        _note_running(found, specs)
-    elif not as_json:
-        _announce(settings, pools)
+        _note_running(found, settings, specs, progress)
+    else:
+        asyncio.run(check_borrowed(settings))
+        _announce(settings, pools, progress)
+        asyncio.run(_look_at_pools(settings, pools, progress))
+        if any(pool.kind == "local" for pool in pools.values()):
+            fetch_model(progress)
+        remember(settings)
+    shown: list[StackStatus] = []
+
+    def show(ready: StackStatus) -> None:
+        shown.append(ready)
+        _show(ready, as_json=as_json)
+        if ready.supervisor == identify(os.getpid()):
+            progress.say("Ctrl-C stops it.")
+
     try:
-        status = stack.up(specs, detach=detach, on_ready=lambda ready: _show(ready, as_json=as_json))
+        status = stack.up(specs, detach=detach, on_ready=show)
     except PortTaken as error:
         raise LocalStackError(f"{error} ([up] kafka_port, registry_port in aiosv3.toml)") from None
-    except LocalStackError as error:
-        raise LocalStackError(reason(str(error))) from None
     if detach:
         _show(status, as_json=as_json)
-    elif not as_json and not status.is_up:
-        _CONSOLE.print("Stopped.")
+    elif not status.is_up:
+        progress.say("Stopped.")
+        if not shown:
+            raise typer.Exit(130)
 
 
 def down(project: Project = None, as_json: Json = False) -> None:
@@ -72,55 +131,115 @@ def down(project: Project = None, as_json: Json = False) -> None:
 
 
 def status(project: Project = None, as_json: Json = False) -> None:
-    """Say what is running. Exit code 3 if the stack is down."""
-    found = _stack(load_settings(project)).status()
+    """Say what is running, and how many tasks are unfinished, parked or stuck. Exit code 3 if the stack is down."""
+    settings = load_settings(project)
+    found = _stack(settings).status()
     if found is not None and found.is_up:
-        _show(found, as_json=as_json)
+        agents = asyncio.run(standings(located(settings), found))
+        if as_json:
+            echo_json({**summary(found), "agents": [agent.to_json() for agent in agents]})
+        else:
+            print_stack(found)
+            _print_agents(agents)
         return
     if as_json:
-        echo_json({"phase": "stopped", "bootstrap": None, "registry": None, "processes": []})
+        echo_json({**DOWN, "agents": []})
+    elif found is not None and found.phase is Phase.LOST:
+        _CONSOLE.print(lost(found), markup=False)
     else:
         if found is not None and found.error:
-            _CONSOLE.print(f"The last start failed: {reason(found.error)}", markup=False)
+            _CONSOLE.print(f"The last start failed: {found.error}", markup=False)
         _CONSOLE.print("The stack is down: 'aiosv3 up' starts it.")
     raise typer.Exit(3)
 
 
-def _stack(settings: Settings) -> Stack:
+def _print_agents(agents: Sequence[Standing]) -> None:
+    """A line for each agent that has something to do."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for agent in agents:
+        words = agent.words()
+        if words is not None:
+            console.print(words, style="yellow" if agent.stuck else None)
+
+
+def _stack(settings: Settings, progress: Progress | None = None) -> Stack:
     given = settings.up
-    return Stack(settings.state_folder, kafka_port=given.kafka_port, registry_port=given.registry_port)
+    return Stack(
+        settings.state_folder,
+        kafka_port=given.kafka_port,
+        registry_port=given.registry_port,
+        borrowed=borrowed_by(settings),
+        progress=progress,
+    )
 
 
-def _announce(settings: Settings, pools: Mapping[str, PoolSettings]) -> None:
+def _announce(settings: Settings, pools: Mapping[str, PoolSettings], progress: Progress) -> None:
     """What is about to be started, so that nobody is surprised by where prompts go."""
-    _CONSOLE.print("Starting the local stack (the first time it fetches Kafka, about 100 MB)…")
+    progress.say(_what(settings))
     if not settings.agents:
-        _CONSOLE.print('No agents: list them in aiosv3.toml, agents = ["module:function"].', markup=False)
+        progress.say('No agents: list them in aiosv3.toml, agents = ["module:function"].')
     for name, pool in pools.items():
         where = f"at {pool.base_url}" if pool.base_url else "in its worker" if pool.kind == "local" else "in the cloud"
-        _CONSOLE.print(f"Pool {name}: {pool.model} {where}, sees {pool.clearance.label} data and below.", markup=False)
+        progress.say(f"Pool {name}: {pool.model} {where}, sees {pool.clearance.label} data and below.")
+    _announce_prices(settings, pools, progress)
     if all(pool.clearance < settings.mesh.clearance for pool in pools.values()):
-        _CONSOLE.print(
+        progress.say(
             f"No pool may see {settings.mesh.clearance.label} data, which is what a task has that says nothing: set "
-            "[mesh] clearance, a pool's clearance, or send ce_dataclassification with the task.",
-            markup=False,
+            "[mesh] clearance, a pool's clearance, or send ce_dataclassification with the task."
         )
 
 
-def _note_running(found: StackStatus, specs: Collection[ProcessSpec]) -> None:
-    running = {one.name for one in found.processes} - _INFRASTRUCTURE
-    same = running == {spec.name for spec in specs}
-    changed = "" if same else " The project has changed since:"
-    _CONSOLE.print(f"It is running already.{changed} 'aiosv3 down' and 'up' again bring in what is new.")
+def _announce_prices(settings: Settings, pools: Mapping[str, PoolSettings], progress: Progress) -> None:
+    """Prices that the project does not set itself, and what is wrong with those that it does."""
+    for priced in price_pools(pools, table_of(settings), clock()).values():
+        if priced.says in {Says.TABLE, Says.GPU}:
+            progress.say(f"Pool {priced.pool} costs {priced.words}.")
+        if priced.warning is not None:
+            progress.say(f"{priced.warning[0].upper()}{priced.warning[1:]}.")
 
 
-def reason(error: str) -> str:
-    """The one sentence in which a worker of ours said why it ended, where the end of its log holds one."""
-    first, *log = [line for line in error.splitlines() if line.strip()]
-    if not log or not log[-1].startswith("aiosv3: "):
-        return error
-    place = next((line.removeprefix("end of ").rstrip(":") for line in log if line.startswith("end of ")), "")
-    return f"{first}: {log[-1].removeprefix('aiosv3: ')} (log: {place})"
+async def _look_at_pools(settings: Settings, pools: Mapping[str, PoolSettings], progress: Progress) -> None:
+    """A server of one's own may come later; whoever forgot it, or the name of its model, reads it here."""
+    own = {name: pool for name, pool in pools.items() if pool.base_url}
+    if not own:
+        return
+    asked = settings.model_copy(update={"pools": own})
+    for finding in await models.check(Case(asked, asked, None, _POOL_S)):
+        if finding.level is not Level.OK:
+            progress.say(f"{finding.check} is no use now: {finding.message}: {finding.action}.")
+
+
+def _what(settings: Settings) -> str:
+    borrowed = borrowed_by(settings)
+    if not borrowed.kafka:
+        registry = f"the registry is {borrowed.registry}" if borrowed.registry else "a schema registry"
+        return f"Starting Kafka, {registry} and the workers on this machine…"
+    if borrowed.registry:
+        return f"Starting the workers only: the broker is {borrowed.kafka}, the registry {borrowed.registry}…"
+    if borrowed.registered:
+        return f"Starting the workers and a schema registry: the broker is {borrowed.kafka}…"
+    return (
+        f"Starting the workers only: the broker is {borrowed.kafka}. The embedded registry cannot log in there, so "
+        f"schemas are kept in {settings.state_folder / 'schemas.lock.json'}: [registry] url names a registry…"
+    )
+
+
+def _note_running(found: StackStatus, settings: Settings, specs: list[ProcessSpec], progress: Progress) -> None:
+    """What the stack that runs does not have of what is asked for now. Raises where it could not be meant."""
+    for part, wanted in (("kafka", settings.kafka.bootstrap), ("registry", settings.registry.url)):
+        running = found.addresses.get(part, "")
+        if wanted and wanted != running:
+            raise SettingsError(
+                f"the stack that runs here has {part} {running or 'nowhere'}, not {wanted}: 'aiosv3 down' first"
+            )
+    differences = changes(found, settings, specs)
+    if differences:
+        progress.say(
+            f"It is running already, as the project was before: {'; '.join(differences)}. 'aiosv3 down' and 'aiosv3 "
+            "up' bring that in (tasks that are open go on)."
+        )
+    else:
+        progress.say("It is running already.")
 
 
 def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project: Path | None) -> list[ProcessSpec]:
@@ -131,6 +250,8 @@ def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project
     """
     agents = load_agents(settings)
     check_pins(agents.values(), pools)
+    priced = price_pools(pools, table_of(settings), clock())
+    check_budgets(settings, priced.values(), [agent.limits.usd_micros for agent in agents.values()])
     for name, pool in pools.items():
         api_key(name, pool)
         check_local_runtime(name, pool)
@@ -170,43 +291,14 @@ def _spec(name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, s
         env={**env, "AIOSV3_METRICS__PORT": str(port), "AIOSV3_METRICS__HOST": LOOPBACK},
         stage=_WORKER_STAGE,
         ready=f"tcp://{LOOPBACK}:{port}",
+        restart=RestartPolicy(waiting=(_WAITS,)),
         ready_timeout_s=_READY_S,
         stop_timeout_s=_STOP_S,
     )
 
 
-def summary(found: StackStatus) -> dict[str, Any]:
-    """What ``--json`` prints; stable."""
-    return {
-        "phase": str(found.phase),
-        "bootstrap": found.addresses.get("kafka"),
-        "registry": found.addresses.get("registry"),
-        "processes": [
-            {
-                "name": one.name,
-                "pid": one.pid,
-                "state": str(one.state),
-                "restarts": one.restarts,
-                "uptime_s": round(one.uptime_s(), 1),
-                "log": one.log,
-            }
-            for one in found.processes
-        ],
-    }
-
-
 def _show(found: StackStatus, *, as_json: bool) -> None:
     if as_json:
         echo_json(summary(found))
-        return
-    table = Table()
-    for column in ("process", "pid", "state", "restarts", "up"):
-        table.add_column(column, overflow="fold")
-    for one in found.processes:
-        uptime = f"{one.uptime_s():.0f} s"
-        table.add_row(one.name, str(one.pid or ""), str(one.state), str(one.restarts), uptime)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
-    addresses = ", ".join(f"{part} {address}" for part, address in found.addresses.items())
-    logs = f"; logs in {Path(found.processes[0].log).parent}" if found.processes else ""
-    console.print(f"{found.phase}: {addresses}{logs}", markup=False)
+    else:
+        print_stack(found)

@@ -5,6 +5,7 @@ AiosError
     ├── ArtifactsUnavailable the Java artifacts are not here and could not be fetched, or are damaged
     ├── PortTaken            another program listens where a part wants to
     ├── NotReady             a part did not answer before its deadline; carries the end of its log
+    ├── StateDamaged         the file in which the supervisor says what runs cannot be read
     └── LockTimeout          another process holds the folder
 """
 
@@ -42,6 +43,14 @@ class NotReady(LocalStackError):
         super().__init__(f"{part} {reason}\nend of {log}:\n{tail(log)}")
         self.part = part
         self.log = log
+
+
+class StateDamaged(LocalStackError):
+    """The state file ``path`` is there and holds no state."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is damaged: 'aiosv3 up' writes it anew")
+        self.path = path
 
 
 class LockTimeout(LocalStackError):

@@ -18,26 +18,28 @@ import uuid
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiosv3.app.localstack.distribution import KafkaDistribution
 from aiosv3.app.localstack.errors import LocalStackError, NotReady, PortTaken, tail
 from aiosv3.app.localstack.files import read_json, write_atomic
 from aiosv3.app.localstack.locks import exclusive
-from aiosv3.app.localstack.ports import LOOPBACK, answers, free_port, is_free
+from aiosv3.app.localstack.logs import last_line, trim
+from aiosv3.app.localstack.ports import LOOPBACK, answers, is_free, port_again
 from aiosv3.app.localstack.processes import ProcessId, is_alive, launch, send, terminate, wait_gone
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 START_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.05
-_KEEP_LOG_BYTES: Final = 8 * 1024 * 1024
+_PROBE_TOPIC: Final = "aiosv3-probe"
 _JVM_FLAGS: Final = (
     "-XX:+UseSerialGC",
     # The client compiler alone starts in half the time and stays small; throughput here is not the point.
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
-    "--enable-native-access=ALL-UNNAMED",
-    "--sun-misc-unsafe-memory-access=allow",
 )
 _JVM_VARIABLES: Final = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"})
 
@@ -45,9 +47,9 @@ _JVM_VARIABLES: Final = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JA
 class KafkaServer:
     """A broker-and-controller node with its data in ``folder``.
 
-    ``port`` 0 takes the port of the last start on this folder, else a free one. ``settings`` are added to the
-    template (``kafka.properties``; later keys win). Not safe for use from several threads at once; several processes
-    are safe.
+    ``port`` 0 takes the port of the last start on this folder where it is free, else another one. ``settings`` are
+    added to the template (``kafka.properties``; later keys win). Not safe for use from several threads at once; several
+    processes are safe.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class KafkaServer:
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         (self.folder / "tmp").mkdir(parents=True)
         self._choose_ports()
-        self._rotate_log()
+        trim(self.log)
         self._write_config()
         self._format(class_path)
         return [*self._java(class_path), "kafka.Kafka", str(self.folder / "server.properties")]
@@ -145,19 +147,13 @@ class KafkaServer:
         return int(ports["client"]), int(ports["controller"])
 
     def _choose_ports(self) -> None:
-        # The controller's port is written into the quorum's state when the storage is formatted: keep it.
         recorded = read_json(self.folder / "ports.json")
         known = recorded if isinstance(recorded, dict) else {}
-        client = self._port or int(known.get("client", 0)) or free_port()
-        controller = int(known.get("controller", 0)) or free_port()
-        for part, port in (("Kafka", client), ("Kafka's controller", controller)):
-            if not is_free(port):
-                raise PortTaken(part, port)
+        client = self._port or port_again(int(known.get("client", 0)))
+        controller = port_again(int(known.get("controller", 0)))
+        if not is_free(client):
+            raise PortTaken("Kafka", client)
         write_atomic(self.folder / "ports.json", json.dumps({"client": client, "controller": controller}))
-
-    def _rotate_log(self) -> None:
-        if self.log.exists() and self.log.stat().st_size > _KEEP_LOG_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
 
     def _write_config(self) -> None:
         client, controller = self._recorded_ports()
@@ -172,10 +168,12 @@ class KafkaServer:
         write_atomic(self.folder / "log4j2.properties", logging)
 
     def _java(self, class_path: str) -> list[str]:
+        java = self._distribution.java()
         return [
-            str(self._distribution.java()),
+            str(java.program),
             f"-Xmx{self._heap_mb}m",
             *_JVM_FLAGS,
+            *java.flags(),
             # Native libraries are unpacked there; a killed JVM leaves them behind, so not in the system's folder.
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
@@ -191,17 +189,24 @@ class KafkaServer:
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=").replace("-", "_")
         tool = [*self._java(class_path), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
-        done = subprocess.run(  # noqa: S603 - every word of it is ours
-            [*tool, "-c", str(self.folder / "server.properties")],
-            env={**os.environ, **self.environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        log = self.folder / "format.log"
+        with log.open("wb") as output:
+            try:
+                done = subprocess.run(  # noqa: S603 - every word of it is ours
+                    [*tool, "-c", str(self.folder / "server.properties")],
+                    env={**os.environ, **self.environment()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+            except OSError as error:
+                raise LocalStackError(f"{tool[0]} does not run on this machine: {error.strerror}") from None
         if done.returncode != 0:
-            raise LocalStackError(f"Kafka's storage in {self.folder / 'data'} could not be formatted:\n{done.stdout}")
+            said = last_line(log) or f"exit code {done.returncode}"
+            raise LocalStackError(
+                f"Kafka's storage in {self.folder / 'data'} could not be formatted: {said} (log: {log})"
+            )
         write_atomic(marker, cluster)
 
 
@@ -220,7 +225,10 @@ def wait_for_kafka(bootstrap: str, log: Path, alive: Callable[[], bool], timeout
 
 
 def kafka_answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
-    """Whether a broker at ``bootstrap`` (loopback) answers a metadata request with at least one live broker."""
+    """Whether the broker at ``bootstrap`` (loopback) takes requests, and a controller behind it answers them.
+
+    A broker answers questions about metadata out of its memory before its controller is ready, and after it was lost.
+    """
     # librdkafka waits and retries on a dead port: ask TCP first.
     if not answers(int(bootstrap.rpartition(":")[2])):
         return False
@@ -229,6 +237,22 @@ def kafka_answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
 
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
-        return bool(admin.list_topics(timeout=timeout_s).brokers)
+        return bool(admin.list_topics(timeout=timeout_s).brokers) and _controller_answers(admin, timeout_s)
     except KafkaException:
         return False
+
+
+def _controller_answers(admin: AdminClient, timeout_s: float) -> bool:
+    """Only the controller can say that a topic could be created."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
+
+    wanted = NewTopic(_PROBE_TOPIC, num_partitions=1, replication_factor=1)
+    asked = admin.create_topics([wanted], request_timeout=timeout_s, validate_only=True)
+    try:
+        asked[_PROBE_TOPIC].result(timeout_s + 1)
+    except KafkaException as error:
+        return bool(error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS)
+    except TimeoutError:
+        return False
+    return True

@@ -32,6 +32,11 @@ def free_port(source: random.Random | None = None) -> int:
             return port
 
 
+def port_again(known: int) -> int:
+    """The port of the last time, where it is still free; else (and where ``known`` is 0) another one."""
+    return known if known and is_free(known) else free_port()
+
+
 def answers(port: int, timeout_s: float = 1.0) -> bool:
     """Whether something accepts connections on this port of 127.0.0.1."""
     try:

@@ -18,13 +18,20 @@ SPECS_FILE: Final = "specs.json"
 class RestartPolicy:
     """When a process that ended is started again: after ``first_s``, twice as long each time, up to ``max_s``.
 
-    A run of ``stable_s`` seconds counts as a success: the next delay is ``first_s`` again. ``never`` leaves it.
+    A run of ``stable_s`` seconds counts as a success: the next delay is ``first_s`` again. After ``limit`` unstable
+    runs in a row it is left alone, and said to have failed. ``never`` leaves it at once.
+
+    ``waiting`` are the exit codes by which a process says that something else is not there yet: such an end does not
+    count towards the limit, and before it was ever ready it is started again too, ``first_tries`` times in all.
     """
 
     first_s: float = 0.5
     max_s: float = 30.0
     stable_s: float = 60.0
     never: bool = False
+    limit: int = 10
+    waiting: tuple[int, ...] = ()
+    first_tries: int = 3
 
     def delay(self, failures: int) -> float:
         """Seconds before the start that follows this many unstable runs in a row (from 1)."""
@@ -71,4 +78,5 @@ def _spec(entry: dict[str, object]) -> ProcessSpec:
     if not isinstance(policy, dict) or not isinstance(argv, list):
         raise LocalStackError(f"the specification of {fields.get('name')} is damaged")
     log_path = Path(str(fields.pop("log_path")))
-    return ProcessSpec(argv=tuple(argv), restart=RestartPolicy(**policy), log_path=log_path, **fields)  # type: ignore[arg-type]
+    restart = RestartPolicy(**{**policy, "waiting": tuple(policy["waiting"])})
+    return ProcessSpec(argv=tuple(argv), restart=restart, log_path=log_path, **fields)  # type: ignore[arg-type]

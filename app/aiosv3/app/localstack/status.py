@@ -10,7 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from aiosv3.app.localstack.files import read_json, write_atomic
+from aiosv3.app.localstack.errors import StateDamaged
+from aiosv3.app.localstack.files import write_atomic
 from aiosv3.app.localstack.processes import ProcessId, is_alive
 
 STATE_FILE: Final = "state.json"
@@ -28,12 +29,13 @@ class Phase(StrEnum):
 
 
 class ProcessState(StrEnum):
-    """Where one process stands. ``BACKOFF``: it ended and will be started again."""
+    """Where one process stands. ``BACKOFF``: it ended and will be started again. ``FAILED``: too often, it will not."""
 
     WAITING = "waiting"
     STARTING = "starting"
     RUNNING = "running"
     BACKOFF = "backoff"
+    FAILED = "failed"
     STOPPED = "stopped"
 
 
@@ -49,6 +51,10 @@ class ProcessStatus:
     exit_code: int | None
     """How it ended last (negative: the signal); None where it never did."""
     log: str
+    ready: str | None = None
+    """The probe that says whether it is ready: of a worker, the address of its metrics."""
+    reason: str | None = None
+    """The last line that it wrote before it ended last; None where it wrote none."""
 
     @property
     def pid(self) -> int | None:
@@ -91,21 +97,33 @@ def write_status(folder: Path, status: StackStatus) -> None:
 def read_status(folder: Path) -> StackStatus | None:
     """What the supervisor of ``folder`` wrote last, checked against what lives now. None: nothing was ever up.
 
-    Processes that are gone lose their ``process``, so what is left of a ``LOST`` stack are its orphans.
+    Processes that are gone lose their ``process``, so what is left of a ``LOST`` stack are its orphans. Raises
+    :class:`StateDamaged`; a living supervisor mends that within about a second.
     """
-    content = read_json(folder / STATE_FILE)
-    if not isinstance(content, dict) or content.get("v") != 1:
+    path = folder / STATE_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    status = StackStatus(
+    try:
+        status = _status(json.loads(text))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise StateDamaged(path) from None
+    if status is not None and status.is_up and (status.supervisor is None or not is_alive(status.supervisor)):
+        return replace(status, phase=Phase.LOST)
+    return status
+
+
+def _status(content: Any) -> StackStatus | None:
+    if content["v"] != 1:
+        return None
+    return StackStatus(
         phase=Phase(content["phase"]),
         supervisor=ProcessId.from_json(content["supervisor"]),
-        addresses=content["addresses"],
+        addresses=dict(content["addresses"]),
         processes=tuple(_process_status(entry) for entry in content["processes"]),
         error=content["error"],
     )
-    if status.is_up and (status.supervisor is None or not is_alive(status.supervisor)):
-        return replace(status, phase=Phase.LOST)
-    return status
 
 
 def _process_status(entry: dict[str, Any]) -> ProcessStatus:
@@ -118,4 +136,6 @@ def _process_status(entry: dict[str, Any]) -> ProcessStatus:
         since=entry["since"],
         exit_code=entry["exit_code"],
         log=entry["log"],
+        ready=entry.get("ready"),
+        reason=entry.get("reason"),
     )
