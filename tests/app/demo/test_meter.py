@@ -20,8 +20,8 @@ from aiosv3.app.demo.calls import read_calls, tally
 from aiosv3.app.demo.meter import Asker, Log, MeterServer, Model, asker_and_pool, prompt_of, question_of, status_of
 from aiosv3.app.demo.questions import answer_format
 from aiosv3.app.demo.twin import behind_meter
+from aiosv3.app.modelworkers import endpoint_of
 from aiosv3.app.settings import PoolSettings
-from aiosv3.app.workers import endpoint_of
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import BadRequest, EndpointError, RateLimited, SchemaViolated, Unreachable
 from aiosv3.schemas.records import Message, Prompt, Role

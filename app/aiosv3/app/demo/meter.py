@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiosv3.app.localstack.ports import LOOPBACK
+from aiosv3.app.modelworkers import endpoint_of
 from aiosv3.app.projects import find_pools
 from aiosv3.app.settings import PoolSettings, load_settings
-from aiosv3.app.workers import endpoint_of
 from aiosv3.router.endpoints.endpoint import Call, Completed, Endpoint
 from aiosv3.router.endpoints.errors import EndpointError
 from aiosv3.schemas.errors import AiosError

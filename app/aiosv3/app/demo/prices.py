@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 from aiosv3.app.demo.facts import Records
 from aiosv3.app.demo.topiclog import distribution_of
+from aiosv3.app.workers import clock
+from aiosv3.router.prices import Entry, packaged_table
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.records import Outcome
 
-_FILE: Final = "prices.json"
+_COMPARED: Final = (("OpenAI", "openai", "gpt-6-luna"), ("Anthropic", "anthropic", "claude-haiku-5-5"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,28 @@ class Withheld:
 
 
 def list_prices() -> list[ListPrice]:
-    """The dated table that comes with the demo."""
-    content = json.loads((files("aiosv3.app.demo") / _FILE).read_text(encoding="utf-8"))
-    return [ListPrice(**entry) for entry in content["prices"]]
+    """Today's prices of two small cloud models, from the packaged price table."""
+    table, now = packaged_table(), clock()
+    found = []
+    for maker, provider, model in _COMPARED:
+        entry = table.find(provider, model, now)
+        if entry is not None:
+            found.append(_listed(maker, entry))
+    return found
+
+
+def _listed(maker: str, entry: Entry) -> ListPrice:
+    price = entry.price
+    up_to = f"prompts of up to {price.tiers[0].above:,} tokens, " if price.tiers else ""
+    return ListPrice(
+        maker,
+        entry.model,
+        price.input_micros_per_mtok / 1_000_000,
+        price.output_micros_per_mtok / 1_000_000,
+        entry.effective_from.isoformat(),
+        entry.source,
+        f"standard processing, {up_to}nothing cached",
+    )
 
 
 def withheld(records: Records) -> Withheld:
