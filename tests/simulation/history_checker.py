@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from delta_checker import DeltaChecker
+from ledger_checker import LedgerChecker
 from programs import AGENTS
 from simulated_mesh import PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 from state_checker import StateChecker
@@ -35,6 +36,7 @@ class Checker:
         self._order()
         self.violations += self.states.violations()
         self.violations += DeltaChecker(self.mesh).violations()
+        self.violations += LedgerChecker(self.mesh).violations()
         return self.violations
 
     # -- one agent ------------------------------------------------------------------------------------------------

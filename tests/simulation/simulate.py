@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from history_checker import Checker
+from ledger_checker import LedgerChecker
 from programs import AGENTS, PROGRAMS
 from simulated_mesh import PARTITIONS, Pressure, SimulatedMesh
 from state_checker import StateChecker
@@ -123,11 +124,11 @@ def _again(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
 
 
 def all_answered(mesh: SimulatedMesh) -> bool:
-    """Every task of the plan, and every child that was made, has a result; each key's newest state stands last."""
+    """Every task and every child has a result; each key's newest state stands last; calls are settled."""
     answered = len(mesh.plan) == TASKS and all(
         ids(mesh, mesh.topics.tasks(name)) <= ids(mesh, mesh.topics.results(name)) for name in AGENTS
     )
-    return answered and StateChecker(mesh).settled()
+    return answered and StateChecker(mesh).settled() and LedgerChecker(mesh).settled()
 
 
 def ids(mesh: SimulatedMesh, topic: str) -> set[bytes | None]:

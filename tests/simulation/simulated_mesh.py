@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from model_on_paper import ModelOnPaper
 from programs import AGENTS, Job, Note
 
 from aiosv3.agents import AgentSetup, AgentTenure
@@ -17,19 +17,19 @@ from aiosv3.agents.mailbox import message_record
 from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
 from aiosv3.agents.worker.questions import answer_outgoing, entry_in
 from aiosv3.agents.worker.setup import ParkingPolicy
-from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
-from aiosv3.router.endpoints.errors import Overloaded
-from aiosv3.router.pools import Pool, PoolTable
+from aiosv3.router.ledger import keeping_books
+from aiosv3.router.pools import Pool, PoolTable, Price
 from aiosv3.router.router import Router
 from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.people import PersonAnswer, Question
-from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome, Prompt, Role
+from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import journal_outgoing
+from aiosv3.streams.beside import Beside
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Effector, EffectorTenure
@@ -47,6 +47,8 @@ SECRET = b"simulation"
 PARTITIONS = 2
 POOLS = ("near", "far")
 ZONE = Zone("office", Clearance.RESTRICTED)
+PRICE = Price(1_000_000, 1_000_000)
+"""A micro-dollar a token: what a call costs is what it has used."""
 
 
 @dataclass(slots=True)
@@ -57,62 +59,6 @@ class Called:
     key: str
     time: float
     answered_before: bool
-
-
-class ModelOnPaper:
-    """The endpoint: answers with a fresh word each time, so that a repeated call shows as a second answer."""
-
-    def __init__(self, mesh: SimulatedMesh, process: ProcessContext, pool: str) -> None:
-        self._mesh = mesh
-        self._process = process
-        self._pool = pool
-
-    async def complete(self, call: Call) -> Completed:
-        mesh = self._mesh
-        mesh.called(self._process.name, mesh.topics.completions(self._pool), call.idempotency_key)
-        word = mesh.word()
-        for piece in (word[:1], word[1:]):
-            if call.on_text is not None:
-                call.on_text(piece)
-            await asyncio.sleep(self._process.rng.uniform(0, 0.3))
-            if self._process.rng.random() < mesh.refusals / 2:
-                raise Overloaded("no room", status=503)
-        calls = _tool_calls(call.prompt)
-        return Completed(
-            text=word,
-            tool_calls=calls,
-            finish_reason="tool_calls" if calls else "stop",
-            input_tokens=10,
-            output_tokens=1,
-            cached_tokens=0,
-            provider_request_id=None,
-            first_token_ms=1,
-            usage_estimated=False,
-        )
-
-    async def probe(self) -> Probed:
-        """Always well."""
-        return Probed((self._pool,), 0)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
-def _tool_calls(prompt: Prompt) -> str | None:
-    """Every tool that is offered, all at once, as long as none has answered; whatever they take is the last words."""
-    if prompt.tools is None or prompt.messages[-1].role is Role.TOOL:
-        return None
-    arguments = {"look": {"thing": "it"}, "leaf": {"program": "leaf", "id": "looked"}}
-    names = [offered["function"]["name"] for offered in json.loads(prompt.tools)]
-    calls = [
-        {
-            "id": f"c{n}",
-            "type": "function",
-            "function": {"name": name, "arguments": json.dumps(arguments.get(name, {}))},
-        }
-        for n, name in enumerate(names)
-    ]
-    return json.dumps(calls)
 
 
 class ToolsOnPaper:
@@ -154,6 +100,11 @@ class Planned:
         """The partition of ``deltas`` where somebody follows it; two of three are followed."""
         number = int(self.id[1:]) % 3
         return None if number == 0 else number % PARTITIONS
+
+    @property
+    def cap(self) -> str | None:
+        """What its tree may spend, in US dollars: room for one or two calls at a time; half of them say nothing."""
+        return {1: "0.0025", 3: "0.0012", 4: "0.0045"}.get(int(self.id[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +154,10 @@ class SimulatedMesh:
                 create(topic, PARTITIONS)
             if AGENTS[name].state_type is not None:
                 create(self.topics.state(name), PARTITIONS)
-        for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.dead_letters()):
+        for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.router_journal()):
             create(topic, PARTITIONS)
+        create(self.topics.dead_letters(), PARTITIONS)
+        create(self.topics.ledger(), PARTITIONS)
         create(self.topics.approvals(), PARTITIONS)
         create(self.topics.deltas(), PARTITIONS)
         for topic in (self.topics.tools(ZONE.name), self.topics.tool_results(ZONE.name)):
@@ -273,21 +226,33 @@ class SimulatedMesh:
         """Two pools; the first is the better one."""
         able = frozenset({"json", "tools"})
         return [
-            Pool(name, "sim", name, Clearance.RESTRICTED, quality=0.9 - n / 10, capabilities=able)
+            Pool(name, "sim", name, Clearance.RESTRICTED, PRICE, quality=0.9 - n / 10, capabilities=able)
             for n, name in enumerate(POOLS)
         ]
 
-    async def _effector(self, wiring: Wiring, effector: Effector) -> None:
+    async def _effector(self, wiring: Wiring, effector: Effector, beside: Beside | None = None) -> None:
+        dead_letters = self.topics.dead_letters()
+
         def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
             return EffectorTenure(
-                wiring, partition, committed, start, effector=effector, limit=4, dead_letters=self.topics.dead_letters()
+                wiring,
+                partition,
+                committed,
+                start,
+                effector=effector,
+                limit=4,
+                dead_letters=dead_letters,
+                beside=beside,
             )
 
         await self._serve(wiring, open_tenure)
 
     async def _router(self, process: ProcessContext) -> None:
-        router = Router(self.topics, self.codec, self.pools(), PoolTable(), process.clock_ms)
-        await self._effector(self._wiring(process, "router", self.topics.prompts(), self.topics.decisions()), router)
+        topics = self.topics
+        router = Router(topics, self.codec, self.pools(), PoolTable(), process.clock_ms)
+        wiring = self._wiring(process, "router", topics.prompts(), topics.decisions(), topics.router_journal())
+        wiring = replace(wiring, marks_own=True)
+        await self._serve(wiring, keeping_books(wiring, router, self.codec, 4, topics, keep_every=1.0))
 
     async def _pool(self, name: str, process: ProcessContext) -> None:
         pool = next(pool for pool in self.pools() if pool.name == name)
@@ -298,7 +263,7 @@ class SimulatedMesh:
         deltas = DeltaSender(process.log, self.codec, topics.deltas(), PARTITIONS, wiring.metrics)
         clock = process.clock_ms
         worker = ModelWorker(pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas)
-        await self._effector(wiring, worker)
+        await self._effector(wiring, worker, worker.settle)
 
     async def _tools(self, process: ProcessContext) -> None:
         server = ServedTools("desk", ToolsOnPaper(self, process), ServerPolicy(timeout=30.0, backoff=0.0), Secrets({}))
@@ -359,6 +324,8 @@ class SimulatedMesh:
         headers = [("ce_id", planned.id.encode()), ("content-type", b"application/json")]
         if planned.stream is not None:
             headers.append(("ce_stream", str(planned.stream).encode()))
+        if planned.cap is not None:
+            headers.append(("ce_costlimitusd", planned.cap.encode()))
         return Outgoing(self.topics.tasks(planned.agent), planned.partition, planned.key.encode(), value, headers)
 
     def cancel(self, name: str, task_id: str, key: str, *, before_task: bool) -> None:

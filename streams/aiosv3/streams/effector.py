@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiosv3.schemas.errors import AiosError, WireError
+from aiosv3.streams.beside import Beside, Besides, Sending
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.errors import (
@@ -94,9 +95,11 @@ class EffectorTenure(Tenure):
         effector: Effector,
         limit: int,
         dead_letters: str,
+        beside: Beside | None = None,
     ) -> None:
         super().__init__(wiring, partition, committed, start)
         self._effector = effector
+        self._besides = Besides(self, beside)
         self._limit = limit
         self._graveyard = Graveyard(wiring, dead_letters)
         self._working: dict[str, float] = {}
@@ -105,7 +108,16 @@ class EffectorTenure(Tenure):
         self._held: deque[Request] = deque()
 
     def learn(self, record: Record) -> Learned:
-        return self._effector.learn(record)
+        learned = self._effector.learn(record)
+        if learned.id is not None:
+            self._besides.found(record)
+        return learned
+
+    def own_floor(self, stored: Sequence[int]) -> int:
+        return self._besides.floor(super().own_floor(stored))
+
+    def restored(self) -> None:
+        self._besides.watch()
 
     def room(self) -> bool:
         return len(self._working) < self._limit and not self.offsets.full()
@@ -138,7 +150,7 @@ class EffectorTenure(Tenure):
         if entry is not None:
             self.wiring.metrics.answered_again.inc()
             self.offsets.pin(record.offset, entry.offset)
-            self._spawn(self._answer_again(request, entry))
+            self.act(request, entry, None, mine=False)
         else:
             self._start(request)
         return None
@@ -271,10 +283,18 @@ class EffectorTenure(Tenure):
     ) -> None:
         if isinstance(entry, AppendFailed):
             self._unanswerable(request, entry, last=last)
-        elif mine:
+        else:
+            self.act(request, entry, answer, mine=mine)
+
+    def act(self, request: Request, entry: Entry, answer: Outgoing | None, *, mine: bool) -> None:
+        """``entry`` is the first record of the request, and all before it is known: act on it.
+
+        ``answer``: what this owner has appended for the request, None if nothing; it is the entry if it is ``mine``.
+        """
+        if answer is not None and mine:
             self._forward(request, answer)
         else:
-            self._spawn(self._answer_again(request, entry))
+            self._spawn(self._answer_again(request, entry, answer))
 
     def _unanswerable(self, request: Request, error: AppendFailed, *, last: bool) -> None:
         """The answer itself does not fit on the log: a refusal does, or nothing does (``last``)."""
@@ -285,7 +305,8 @@ class EffectorTenure(Tenure):
                 return
         self._bury(request.record, error, lambda: self._finish(request))
 
-    async def _answer_again(self, request: Request, entry: Entry) -> None:
+    async def _answer_again(self, request: Request, entry: Entry, second: Outgoing | None) -> None:
+        """``second``: what I have appended too, behind the entry."""
         while True:
             try:
                 record = await self.own.record(entry)
@@ -295,32 +316,39 @@ class EffectorTenure(Tenure):
             except DataLost as error:
                 self.fail(error)
                 return
-        self._forward(request, record)
+        self._forward(request, record, second)
 
-    def _forward(self, request: Request, answer: Outgoing | Record) -> None:
+    def _forward(self, request: Request, answer: Outgoing | Record, second: Outgoing | None = None) -> None:
         if not self.own_open():
             return
-        self._send_on(request, self._effector.forward(request, answer), last=False)
+        onward = self._effector.forward(request, answer)
+        beside = self._besides.of(answer, second)
+        sending = Sending(1 + len(beside), partial(self._finish, request))
+        self._send_on(request, onward, sending, last=False)
+        for record in beside:
+            self._send_on(request, record, sending, last=True)
 
-    def _send_on(self, request: Request, onward: Outgoing | None, *, last: bool) -> None:
+    def _send_on(self, request: Request, onward: Outgoing | None, sending: Sending, *, last: bool) -> None:
         if onward is None:
-            self._finish(request)
+            sending.sent()
         else:
-            self.wiring.log.append(onward, partial(self._forwarded, request, onward, last))
+            self.wiring.log.append(onward, partial(self._forwarded, request, onward, sending, last))
 
-    def _forwarded(self, request: Request, onward: Outgoing, last: bool, ack: Appended | AppendFailed) -> None:
+    def _forwarded(
+        self, request: Request, onward: Outgoing, sending: Sending, last: bool, ack: Appended | AppendFailed
+    ) -> None:
         if not self.own_open():
             return
         if isinstance(ack, Appended):
-            self._finish(request)
+            sending.sent()
         elif isinstance(ack, AppendUnknown):
-            self._send_on(request, onward, last=last)
+            self._send_on(request, onward, sending, last=last)
         elif isinstance(ack, RecordTooLarge) and not last:
             # Whoever waits must hear something: that its answer is too large for its journal.
             refusal = self._effector.refuse(request, ack, self.epoch)
-            self._send_on(request, refusal and self._effector.forward(request, refusal), last=True)
+            self._send_on(request, refusal and self._effector.forward(request, refusal), sending, last=True)
         else:
-            self._bury(request.record, ack, lambda: self._finish(request))
+            self._bury(request.record, ack, sending.sent)
 
     def _finish(self, request: Request) -> None:
         began = self._working.pop(request.id, None)

@@ -174,6 +174,21 @@ class OwnLog:
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
 
+    def look(self) -> None:
+        """Reads what others may have written behind all that I know: nothing of mine would lead there."""
+        if self._catching_up is None and not self._closed:
+            self._catching_up = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            await self._read_to((await self._log.bounds(self.topic, self.partition)).end)
+        except DataLost as error:
+            self._broken(error)
+            return
+        except AiosError as error:
+            _LOG.info("%s[%s]: no look at the own log now: %s", self.topic, self.partition, error)
+        await self._catch_up()
+
     async def _catch_up(self) -> None:
         """Somebody else's records lie between, or an outcome is unknown: read before acting (rules 3 and 5)."""
         while self._waiting and not self._closed:

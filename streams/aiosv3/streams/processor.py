@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -84,6 +85,8 @@ class Processor:
             return Commit(base=base, own=0, journal=journal_start if self._wiring.journal_topic else -1)
         if found.base < input_start:
             raise DataLost(self._wiring.input_topic, partition, found.base, input_start)
+        if self._wiring.journal_topic and found.journal < 0:
+            return replace(found, journal=journal_start)  # by a version of this processor that had no journal
         if self._wiring.journal_topic and found.journal < journal_start:
             raise DataLost(self._wiring.journal_topic, partition, found.journal, journal_start)
         return found
@@ -96,7 +99,9 @@ class Processor:
             return
         found = Commit.decode(committed) if committed is not None else None
         journal = -1 if start.journal is None else start.journal
-        commit = found if found is not None else Commit(base=start.input, own=0, journal=journal)
+        if found is None:
+            found = Commit(base=start.input, own=0, journal=journal)
+        commit = replace(found, journal=journal) if found.journal < 0 <= journal else found
         self._refused.pop(partition, None)
         tenure = self._open_tenure(partition, committed, commit)
         tenure.contested = lambda: self._contested(tenure)

@@ -47,11 +47,13 @@ class Wiring:
     inbox_limit: int = 2_000
     set_room: int = SET_ROOM
     """Characters of a commit that the set of finished inputs may take (rule 8)."""
+    marks_own: bool = False
+    """Markers go to the own log although there is a journal: whoever decides by its order must find them there."""
 
     @property
     def marker_topic(self) -> str:
-        """Markers live in the journal where there is one, so that outsiders read clean results; else in the own log."""
-        return self.journal_topic or self.own_topic
+        """Markers live in an agent's journal, so that outsiders read clean results; else in the own log."""
+        return self.own_topic if self.journal_topic is None or self.marks_own else self.journal_topic
 
 
 class Phase(Enum):
@@ -205,7 +207,7 @@ class Tenure(ABC):
             try:
                 self.epoch = await self._take()
                 own = await wiring.log.bounds(wiring.own_topic, self.partition)
-                end = self.epoch + 1 if wiring.journal_topic is None else own.end
+                end = self.epoch + 1 if wiring.marker_topic == wiring.own_topic else own.end
                 await self.recover(max(self.start.own, own.start), end)
                 break
             except DataLost as error:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aiosv3.router.ledger import Booking
+from aiosv3.router.ledger.reading import entry_of, place_of
+from aiosv3.schemas.codec import Codec
+from aiosv3.schemas.money import LedgerEntry, LedgerKind
+from aiosv3.schemas.records import Decision, DecisionOutcome
+from aiosv3.schemas.store import SchemaStore
+from aiosv3.streams.log import Record
+
+ROUTED = Decision(
+    "r/1", "r", "r", 1, 0, 0, "h", 1, None, DecisionOutcome.ROUTED, "cloud", "m", "", (), "1", "1",
+    ledger_position=7, reserved_usd_micros=60, cap_usd_micros=100, expires_at=9,
+)  # fmt: skip
+
+
+@pytest.fixture
+def codec() -> Codec:
+    return Codec(SchemaStore())
+
+
+def record(value: bytes | None) -> Record:
+    return Record("t", 0, 5, 1, None, value, [])
+
+
+def test_a_decision_books_what_it_says(codec: Codec) -> None:
+    place = place_of(codec, record(codec.encode(ROUTED)))
+    assert place == (5, 7, Booking("r/1", "r", 60, 100, (), 9), True)
+
+
+def test_a_refusal_books_nothing_for_good(codec: Codec) -> None:
+    refused = replace(ROUTED, outcome=DecisionOutcome.REFUSED, pool=None)
+    assert place_of(codec, record(codec.encode(refused))) == (5, -1, Booking("r/1", "r", 0), False)
+
+
+def test_markers_say_nothing(codec: Codec) -> None:
+    assert place_of(codec, record(None)) is None
+    assert entry_of(codec, record(None)) is None
+
+
+def test_an_entry_is_read_as_it_was_written(codec: Codec) -> None:
+    entry = LedgerEntry(LedgerKind.GRANT, "g", "tree/r", 5, by="ann")
+    assert entry_of(codec, record(codec.encode(entry))) == entry

@@ -1,0 +1,27 @@
+"""Money under faults: owners of a router partition overlap while budgets are short (protocol section 7)."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+from money_run import run_seed
+
+SEEDS = int(os.environ.get("AIOSV3_SEEDS", "200")) // 2
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_money_holds(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    outcome = run_seed(seed)
+    assert not outcome.violations, (
+        f"{outcome.violations}\nreplay: python tests/simulation/money_run.py --seeds {seed}:{seed + 1} --history"
+    )
+
+
+def test_the_runs_meet_what_they_are_for() -> None:
+    """Budgets that are exhausted, and calls that were paid twice."""
+    outcomes = [run_seed(seed) for seed in range(6)]
+    assert sum(outcome.refused for outcome in outcomes) > 20
+    assert sum(outcome.twice for outcome in outcomes) > 0
