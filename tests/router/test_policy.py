@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiosv3.router.policy import MAX_ATTEMPTS, choose
+from aiosv3.router.policy import MAX_ATTEMPTS, Choice, choose
 from aiosv3.router.pools import Health, Pool, Price
+from aiosv3.router.routing.compiling import compiled
+from aiosv3.router.routing.file import parse_routing
 from aiosv3.schemas.headers import Clearance, Grant, Route
 
 GRANT = Grant("t", "root", Clearance.PUBLIC, usd_micros=1_000_000)
@@ -53,6 +56,13 @@ def test_without_a_cleared_pool_it_is_refused_not_downgraded() -> None:
     assert "public" in words
 
 
+def test_a_class_that_was_raised_says_for_what() -> None:
+    found = replace(ROUTE, found=("card",))
+    kind, words = refusal(replace(GRANT, clearance=Clearance.CONFIDENTIAL), found, pools=[CHEAP, GOOD])
+    assert kind == "ClearanceDenied"
+    assert words.startswith("the class was raised for what the prompt holds (card); cheap: clearance: ")
+
+
 def test_a_cleared_pool_that_is_down_is_no_reason_to_use_another() -> None:
     kind, words = refusal(replace(GRANT, clearance=Clearance.RESTRICTED), own=Health(known=True, down="500"))
     assert kind == "ModelUnavailable"
@@ -94,6 +104,114 @@ def test_a_full_or_slow_pool_loses_to_an_equal_one() -> None:
     hurry = replace(ROUTE, latency_ms=100)
     assert decide(route=hurry, pools=[CHEAP, twin], cheap=Health(known=True, latency_ms=5_000)) == "twin"
     assert decide(pools=[CHEAP, twin], cheap=Health(known=True, degraded=True)) == "twin"
+
+
+def by(text: str, grant: Grant = GRANT, route: Route = ROUTE, **health: Health) -> Choice:
+    policy = compiled(parse_routing(text)[0])
+    known = {pool.name: health.get(pool.name, WELL) for pool in POOLS}
+    return choose(grant, route, policy.pools(POOLS), known, policy)
+
+
+def went(choice: Choice) -> str | None:
+    return None if choice.pool is None else choice.pool.name
+
+
+def test_rules_narrow_where_a_request_may_go() -> None:
+    hard = replace(ROUTE, complexity=0.95)
+    assert went(by("", route=hard)) == "good"
+    assert went(by("rules: [{name: r, not_pools: good}]", route=hard)) == "own"
+    assert went(by("rules: [{name: r, pools: cheap}]", route=hard)) == "cheap"
+    assert went(by("rules: [{name: r, models: small}]", route=hard)) == "cheap"
+    assert went(by("rules: [{name: r, max_usd: 0.001}]", route=hard)) == "own"
+    assert went(by("pools: {good: {enabled: false}}", route=hard)) == "own"
+    assert by("rules: [{name: r, pools: cheap}]").rules == ("r",)
+
+
+def test_weights_of_a_rule_are_the_scores() -> None:
+    only_quality = "rules: [{name: r, weights: {cost: 0.0}}]"
+    assert went(by(only_quality, route=replace(ROUTE, complexity=0.6))) == "good"
+    only_cost = "weights: {quality: 0.0}"
+    assert went(by(only_cost, route=replace(ROUTE, complexity=1.0))) == "own"
+
+
+def test_a_region_and_terms_are_asked_before_anything_else() -> None:
+    text = "classes: {public: {regions: [eu], terms: [no_training]}}\npools: {good: {region: eu}, own: {region: us}}"
+    choice = by(text)
+    assert went(choice) is None
+    assert choice.error is not None
+    assert choice.error.type == "ClearanceDenied"
+    assert [candidate.reason.partition(":")[0] for candidate in choice.candidates] == ["region", "data terms", "region"]
+
+
+def test_a_share_is_served_by_its_pools_while_they_can() -> None:
+    text = "rules: [{name: r, shares: [{name: canary, percent: 100, pools: [good]}]}]"
+    assert (went(by(text)), by(text).rules) == ("good", ("r: canary",))
+    assert went(by(text, good=Health(known=True, down="500"))) == "own", "a canary takes nothing down"
+    again = by(text, route=replace(ROUTE, attempt=2, tried=("good",)))
+    assert went(again) == "own"
+    assert "none of its share" in again.reason
+
+
+def test_an_overflow_goes_to_a_larger_window_only() -> None:
+    small, large = replace(CHEAP, context_window=8_000), replace(GOOD, context_window=200_000)
+    again = replace(ROUTE, attempt=2, tried=("cheap",), overflow=8_000)
+    assert decide(route=again, pools=[small, large]) == "good"
+    kind, words = refusal(route=replace(again, overflow=200_000), pools=[small, large])
+    assert kind == "ModelRefused"
+    assert "did not fit a window of 200000" in words
+
+
+def test_a_latency_target_is_held_against_what_95_of_100_calls_keep() -> None:
+    twin = replace(CHEAP, name="twin")
+    target = "rules: [{name: r, latency_ms: 500}]"
+    policy = compiled(parse_routing(target)[0])
+    slow = Health(known=True, latency_ms=100, latency_p95_ms=4_000)
+    known = {"cheap": slow, "twin": Health(known=True, latency_ms=300, latency_p95_ms=450)}
+    assert went(choose(GRANT, ROUTE, [CHEAP, twin], known, policy)) == "twin"
+    assert went(choose(GRANT, ROUTE, [CHEAP, twin], known)) == "cheap", "nobody asked for speed"
+
+
+def test_a_conversation_stays_where_it_is_unless_that_costs_more() -> None:
+    twin = replace(CHEAP, name="twin")
+    known = {"cheap": WELL, "twin": Health(known=True, load=0.3)}
+    assert went(choose(GRANT, ROUTE, [CHEAP, twin], known)) == "cheap"
+    stays = choose(GRANT, ROUTE, [CHEAP, twin], known, sticky="twin")
+    assert (went(stays), stays.sticky) == ("twin", "twin")
+    full = {**known, "twin": Health(known=True, load=1.0)}
+    assert went(choose(GRANT, ROUTE, [CHEAP, twin], full, sticky="twin")) == "cheap"
+
+
+def test_the_health_that_was_seen_is_in_the_candidates() -> None:
+    seen = Health(True, None, False, 0.25, 100, 300)
+    first, second, _ = by("", cheap=seen, good=Health(known=False)).candidates
+    assert (first.load, first.latency_ms, first.latency_p95_ms, first.degraded, first.down) == (
+        0.25,
+        100,
+        300,
+        False,
+        None,
+    )
+    assert second.load is None
+
+
+def test_a_decision_stays_small() -> None:
+    """Calls are counted, since time is not the same twice: ten pools, ten rules, privacy asked. 50 µs are the limit."""
+    rules = "".join(f"\n - {{name: r{number}, match: {{agent: b{number}}}, not_pools: p1}}" for number in range(10))
+    policy = compiled(parse_routing(f"classes: {{public: {{regions: [eu]}}}}\nrules:{rules}")[0])
+    ten = [replace(CHEAP, name=f"p{number}", region="eu") for number in range(10)]
+    health = {pool.name: Health(True, latency_ms=200) for pool in ten}
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        choose(GRANT, ROUTE, ten, health, policy)
+    finally:
+        sys.setprofile(None)
+    assert calls < 350
 
 
 def test_no_pools_says_what_to_do() -> None:

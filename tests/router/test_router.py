@@ -6,10 +6,13 @@ import pytest
 
 from aiosv3.router.pools import Pool, PoolTable, Price
 from aiosv3.router.router import Router
+from aiosv3.router.routing.book import PolicyBook
+from aiosv3.router.routing.file import parse_routing
+from aiosv3.router.routing.versions import routing_version
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, MalformedHeader
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
-from aiosv3.schemas.records import Decision, DecisionOutcome, JournalRecord, Outcome
+from aiosv3.schemas.records import Decision, DecisionOutcome, JournalRecord, Outcome, PoolState, PoolStatus
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.effector import Request
@@ -47,13 +50,20 @@ def read(router: Router, of: Record) -> Request:
     return request
 
 
+def worked(router: Router, request: Request, epoch: int) -> Outgoing:
+    """A decision that waits for nothing."""
+    made = router.work(request, epoch)
+    assert isinstance(made, Outgoing)
+    return made
+
+
 def decision_of(codec: Codec, answer: Outgoing) -> Decision:
     return codec.decode_as(Decision, answer.value or b"")
 
 
 def test_a_request_is_decided_and_forwarded_untouched(router: Router, codec: Codec) -> None:
     request = read(router, record())
-    answer = router.work(request, epoch=5)
+    answer = worked(router, request, epoch=5)
     decision = decision_of(codec, answer)
     assert decision.outcome is DecisionOutcome.ROUTED
     assert (decision.input_offset, decision.epoch, decision.request_hash) == (42, 5, "h1")
@@ -66,14 +76,14 @@ def test_a_request_is_decided_and_forwarded_untouched(router: Router, codec: Cod
 
 def test_the_own_log_record_names_its_input(router: Router) -> None:
     request = read(router, record())
-    answer = router.work(request, epoch=5)
+    answer = worked(router, request, epoch=5)
     learned = router.learn(Record("aios.decisions", 3, 9, NOW, answer.key, answer.value, answer.headers))
     assert learned == ("task-1/2", 42)
 
 
 def test_rule_15_a_duplicate_goes_to_the_pool_of_the_first_decision(router: Router, codec: Codec) -> None:
     request = read(router, record())
-    first = router.work(request, epoch=5)
+    first = worked(router, request, epoch=5)
     pool = decision_of(codec, first).pool
     later = read(router, record(replace(GRANT_, exp=None), replace(ROUTE_, complexity=1.0)))
     stored = Record("aios.decisions", 3, 9, NOW, first.key, first.value, first.headers)
@@ -83,7 +93,7 @@ def test_rule_15_a_duplicate_goes_to_the_pool_of_the_first_decision(router: Rout
 
 
 def test_a_copy_of_a_higher_class_does_not_ride_on_an_earlier_decision(router: Router, codec: Codec) -> None:
-    first = router.work(read(router, record(route=replace(ROUTE_, pool="cloud"))), epoch=5)
+    first = worked(router, read(router, record(route=replace(ROUTE_, pool="cloud"))), epoch=5)
     assert decision_of(codec, first).pool == "cloud"
     secret = read(router, record(replace(GRANT_, clearance=Clearance.RESTRICTED)))
     onward = router.forward(secret, first)
@@ -96,7 +106,7 @@ def test_a_copy_of_a_higher_class_does_not_ride_on_an_earlier_decision(router: R
 
 def test_a_refusal_goes_back_to_the_asker_with_its_token(router: Router, codec: Codec) -> None:
     request = read(router, record(replace(GRANT_, clearance=Clearance.CONFIDENTIAL), replace(ROUTE_, pool="cloud")))
-    onward = router.forward(request, router.work(request, epoch=5))
+    onward = router.forward(request, worked(router, request, epoch=5))
     assert onward is not None
     assert (onward.topic, onward.partition) == ("aios.journal.a", 1)
     answer = codec.decode_as(JournalRecord, onward.value or b"")
@@ -104,7 +114,7 @@ def test_a_refusal_goes_back_to_the_asker_with_its_token(router: Router, codec: 
 
 
 def test_past_its_deadline_nothing_is_routed(router: Router, codec: Codec) -> None:
-    decision = decision_of(codec, router.work(read(router, record(replace(GRANT_, exp=NOW))), epoch=5))
+    decision = decision_of(codec, worked(router, read(router, record(replace(GRANT_, exp=NOW))), epoch=5))
     assert decision.outcome is DecisionOutcome.REFUSED
     assert decision.error is not None
     assert decision.error.type == "StepTimeout"
@@ -112,7 +122,7 @@ def test_past_its_deadline_nothing_is_routed(router: Router, codec: Codec) -> No
 
 def test_nobody_to_tell_is_no_error(router: Router) -> None:
     request = read(router, record(replace(GRANT_, exp=NOW), without=REPLY))
-    assert router.forward(request, router.work(request, epoch=5)) is None
+    assert router.forward(request, worked(router, request, epoch=5)) is None
 
 
 @pytest.mark.parametrize("missing", ["ce_id", GRANT, ROUTE])
@@ -132,9 +142,49 @@ def test_what_cannot_be_decided_is_refused_in_words(router: Router, codec: Codec
     assert decision_of(codec, answer).reason == "too old"
 
 
+EU_ONLY = routing_version(parse_routing("classes: {public: {regions: [eu]}}\npools: {own: {region: eu}}")[0], NOW)
+
+
+def test_a_new_policy_counts_from_the_next_decision_on_and_is_named_by_it(codec: Codec) -> None:
+    book = PolicyBook()
+    router = Router(Topics(), codec, [PUBLIC, PRIVATE], PoolTable(), lambda: NOW, policies=book)
+    before = decided(codec, router, record(route=replace(ROUTE_, pool="cloud")))
+    book.apply(EU_ONLY)
+    after = decided(codec, router, record(route=replace(ROUTE_, pool="cloud")))
+    assert (before.outcome, before.policy_version) == (DecisionOutcome.ROUTED, "1")
+    assert (after.outcome, after.policy_version) == (DecisionOutcome.REFUSED, EU_ONLY.version)
+    assert after.error is not None
+    assert "region" in after.error.message
+    assert after.pools_version == before.pools_version == router.outlook.record(0).version
+
+
+def test_an_earlier_decision_is_not_carried_out_against_the_policy_in_force(codec: Codec) -> None:
+    book = PolicyBook()
+    router = Router(Topics(), codec, [PUBLIC, PRIVATE], PoolTable(), lambda: NOW, policies=book)
+    request = read(router, record(route=replace(ROUTE_, pool="cloud")))
+    first = worked(router, request, epoch=5)
+    assert isinstance(first, Outgoing)
+    book.apply(EU_ONLY)
+    onward = router.forward(request, first)
+    assert onward is not None
+    assert onward.topic == REPLY_.topic
+
+
+def test_the_pool_of_a_conversation_is_remembered_and_recorded(router: Router, codec: Codec) -> None:
+    talk = replace(ROUTE_, prefix="talk", pool="cloud")
+    assert decided(codec, router, record(route=talk)).sticky is None
+    assert decided(codec, router, record(route=talk, request_id=b"task-1/3")).sticky == "cloud"
+
+
+def decided(codec: Codec, router: Router, of: Record) -> Decision:
+    answer = worked(router, read(router, of), epoch=5)
+    assert isinstance(answer, Outgoing)
+    return decision_of(codec, answer)
+
+
 def test_prefix_groups_stay_together(router: Router) -> None:
     request = read(router, record(route=replace(ROUTE_, prefix="conversation-9")))
-    onward = router.forward(request, router.work(request, epoch=5))
+    onward = router.forward(request, worked(router, request, epoch=5))
     assert onward is not None
     assert onward.key == b"conversation-9"
 
@@ -149,7 +199,7 @@ def news() -> Record:
 
 def test_rule_25_requests_of_a_cancelled_root_are_refused_with_a_typed_error(router: Router, codec: Codec) -> None:
     told = read(router, news())
-    answer = router.work(told, epoch=5)
+    answer = worked(router, told, epoch=5)
     decision = decision_of(codec, answer)
     assert (decision.request_id, decision.outcome, decision.error) == (
         "root-1!cancel",
@@ -159,7 +209,7 @@ def test_rule_25_requests_of_a_cancelled_root_are_refused_with_a_typed_error(rou
     assert router.forward(told, answer) is None
 
     request = read(router, record())
-    answer = router.work(request, epoch=5)
+    answer = worked(router, request, epoch=5)
     error = decision_of(codec, answer).error
     assert error is not None
     assert (error.type, error.retryable) == ("TreeCancelled", False)
@@ -169,18 +219,18 @@ def test_rule_25_requests_of_a_cancelled_root_are_refused_with_a_typed_error(rou
 
 
 def test_a_router_learns_of_cancelled_roots_from_its_own_log(router: Router, codec: Codec) -> None:
-    answer = router.work(read(router, news()), epoch=5)
+    answer = worked(router, read(router, news()), epoch=5)
     other = Router(Topics(), codec, [PUBLIC, PRIVATE], PoolTable(), lambda: NOW)
     other.learn(Record("aios.decisions", 3, 9, NOW, answer.key, answer.value, answer.headers))
-    assert decision_of(codec, other.work(read(other, record()), epoch=6)).outcome is DecisionOutcome.REFUSED
+    assert decision_of(codec, worked(other, read(other, record()), epoch=6)).outcome is DecisionOutcome.REFUSED
 
 
 def test_other_roots_and_duplicates_of_what_was_decided_are_not_touched(router: Router, codec: Codec) -> None:
     request = read(router, record())
-    first = router.work(request, epoch=5)
-    router.work(read(router, news()), epoch=5)
+    first = worked(router, request, epoch=5)
+    worked(router, read(router, news()), epoch=5)
     elsewhere = read(router, record(grant=replace(GRANT_, root="root-2")))
-    assert decision_of(codec, router.work(elsewhere, epoch=5)).outcome is DecisionOutcome.ROUTED
+    assert decision_of(codec, worked(router, elsewhere, epoch=5)).outcome is DecisionOutcome.ROUTED
     onward = router.forward(request, first)
     assert onward is not None
     assert onward.topic.startswith("aios.prompts.")
@@ -191,3 +241,25 @@ def test_the_memory_of_cancelled_roots_is_bounded(router: Router, monkeypatch: p
     for root in "abc":
         router.learn(Record("d", 0, 1, NOW, None, b"", [("ce_id", f"{root}!cancel".encode()), ("ce_source", b"x/0/1")]))
     assert list(router._cancelled) == ["b!cancel", "c!cancel"]
+
+
+def test_a_pool_that_says_that_it_is_up_and_sends_everything_back_is_asked_last(codec: Codec) -> None:
+    table = PoolTable()
+    for pool in ("liar", "honest"):
+        table.apply(PoolStatus(pool, "r", PoolState.UP, "openai", "m", "public", 0, 10, None, 0, None, NOW))
+    pools = [replace(PUBLIC, name="liar", quality=0.9), replace(PUBLIC, name="honest", quality=0.6)]
+    now = [NOW]
+    made = Router(Topics(), codec, pools, table, lambda: now[0])
+    grant = replace(GRANT_, exp=None)
+    hard = replace(ROUTE_, complexity=0.9)
+    for number in range(12):
+        request = read(made, record(grant, hard, f"task-1/{number}".encode()))
+        assert decision_of(codec, worked(made, request, 5)).pool == "liar"
+    for number in range(12):
+        back = replace(hard, attempt=2, tried=("liar",))
+        request = read(made, record(grant, back, f"task-1/{number}~2".encode()))
+        assert decision_of(codec, worked(made, request, 5)).pool == "honest"
+    now[0] += 1_000
+    decision = decision_of(codec, worked(made, read(made, record(grant, hard, b"task-1/99")), 5))
+    assert decision.pool == "honest"
+    assert [candidate.degraded for candidate in decision.candidates] == [True, False]

@@ -34,6 +34,8 @@ INTS = {
     "model_calls",
     "max_tokens",
     "in_flight",
+    "server_running",
+    "server_waiting",
     "limit",
     "failures",
     "partitions",
@@ -135,7 +137,7 @@ def test_blocks_of_arrays_may_say_their_size() -> None:
         *("1", "1"),
     )
     value = CODEC.encode(decision)
-    one, two = (bytes([2, pool, ok, 4]) + why + b"\0\0" for pool, ok, why in ((112, 1, b"ok"), (113, 0, b"no")))
+    one, two = (bytes([2, pool, ok, 4]) + why + b"\0" * 7 for pool, ok, why in ((112, 1, b"ok"), (113, 0, b"no")))
     assert b"\4" + one + two + b"\0" in value
     sized = b"\1" + bytes([2 * len(one)]) + one + b"\1" + bytes([2 * len(two)]) + two + b"\0"
     assert CODEC.decode_as(Decision, value.replace(b"\4" + one + two + b"\0", sized)) == decision

@@ -88,6 +88,7 @@ def test_everything_is_documented_in_whole_sentences(name: str) -> None:
 def test_times_have_their_logical_type(name: str) -> None:
     times = {
         "first_sent",
+        "server_seen",
         "updated",
         "retry_after",
         "timestamp",

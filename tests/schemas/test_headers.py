@@ -76,7 +76,15 @@ def test_the_text_is_compact_and_in_the_order_of_the_specification() -> None:
         ).encode()
     )
     assert list(json.loads(Reply("t", 1, 2, "a", "b", "c").encode())) == ["v", *(f.name for f in fields(Reply))]
-    assert list(json.loads(Route(None, AUTO, 1, 1, stream=0, found=("card",)).encode())) == ["v", *(f.name for f in fields(Route))]
+    full = Route(None, AUTO, 1, 1, stream=0, found=("card",), overflow=1)
+    assert list(json.loads(full.encode())) == ["v", *(f.name for f in fields(Route))]
+
+
+def test_what_nobody_asked_for_is_not_on_the_wire() -> None:
+    asked = Grant("t", "r", Clearance.PUBLIC, cap=1, regions=("eu",), terms=("x",), workflow="w", type="t", label="l")
+    names = [field.name for field in fields(Grant)]
+    assert list(json.loads(asked.encode())) == ["v", *("class" if name == "clearance" else name for name in names)]
+    assert Grant.decode(asked.encode()) == asked
 
 
 def test_unknown_keys_are_ignored() -> None:
@@ -132,6 +140,10 @@ def test_a_nullable_key_that_is_absent_is_null() -> None:
         (ROUTE, "stream", 2**31),
         (ROUTE, "stream", "0"),
         (ROUTE, "found", "card"),
+        (ROUTE, "overflow", -1),
+        (GRANT, "regions", "eu"),
+        (GRANT, "terms", [1]),
+        (GRANT, "workflow", 1),
         (REPLY, "topic", ""),
         (REPLY, "partition", -1),
         (REPLY, "partition", 2**31),

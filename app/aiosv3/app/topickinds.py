@@ -33,6 +33,7 @@ _SHARED: Final = {
     "decisions": ("request id", "where model requests went, and why"),
     "pools": ("pool/replica", "health and load of pools"),
     "agents": ("agent/version", "agent cards"),
+    "policies": ("kind/version", "what the router decides by: every version"),
     "ledger": ("budget id", "reserved and settled money"),
     "approvals": ("request id", "questions to people, and their answers"),
     "deltas": ("request id", "tokens and progress of running tasks"),

@@ -22,12 +22,23 @@ def _spec(settings: Settings, name: str, config: Mapping[str, str]) -> TopicSpec
     return TopicSpec(name, settings.kafka.partitions, "delete", config)
 
 
+def _compacted(settings: Settings, name: str) -> TopicSpec:
+    """States by key.
+
+    A worker that lost a partition may append late, above a newer state: both stay for a day, so that the owner sees it.
+    """
+    return TopicSpec(name, settings.kafka.partitions, "compact", {"min.compaction.lag.ms": str(_DAY_MS)})
+
+
 def base_topics(settings: Settings, topics: Topics) -> list[TopicSpec]:
     """Topics that every mesh has."""
-    compacted = [TopicSpec(name, 1, "compact") for name in (topics.pools(), topics.agents())]
+    compacted = [TopicSpec(name, 1, "compact") for name in (topics.pools(), topics.agents(), topics.policies())]
     return [
         _spec(settings, topics.prompts(), _WEEK),
         _spec(settings, topics.decisions(), _OWN_LOG),
+        # No time retention: the owner deletes below the base of an old commit (rule 11).
+        TopicSpec(topics.router_journal(), settings.kafka.partitions, "keep"),
+        _compacted(settings, topics.ledger()),
         _spec(settings, topics.dead_letters(), _OWN_LOG),
         _spec(settings, topics.deltas(), _SHOWN),
         TopicSpec(topics.approvals(), settings.kafka.partitions, "compact"),
@@ -56,11 +67,8 @@ def zone_topics(settings: Settings, topics: Topics, zone: str) -> list[TopicSpec
 
 
 def state_topic(settings: Settings, topics: Topics, agent: str) -> TopicSpec:
-    """What an agent keeps for each key.
-
-    A worker that lost a partition may append late, above a newer state: both stay for a day, so that the owner sees it.
-    """
-    return TopicSpec(topics.state(agent), settings.kafka.partitions, "compact", {"min.compaction.lag.ms": str(_DAY_MS)})
+    """What an agent keeps for each key."""
+    return _compacted(settings, topics.state(agent))
 
 
 def pool_topics(settings: Settings, topics: Topics, pool: str) -> list[TopicSpec]:
@@ -77,7 +85,10 @@ def mesh_topics(topics: Topics) -> dict[str, str]:
     return {
         topics.prompts(): "aiosv3.ModelRequest",
         topics.decisions(): "aiosv3.Decision",
+        topics.router_journal(): "aiosv3.LedgerEntry",
+        topics.ledger(): "aiosv3.LedgerState",
         topics.pools(): "aiosv3.PoolStatus",
+        topics.policies(): "aiosv3.PolicyVersion",
         topics.agents(): "aiosv3.AgentCard",
         topics.deltas(): "aiosv3.Delta",
     }

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     )
     from aiosv3.schemas.fingerprints import Schema
     from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+    from aiosv3.schemas.money import (
+        LedgerClosed,
+        LedgerEntry,
+        LedgerHold,
+        LedgerKind,
+        LedgerState,
+        overruled_id,
+        tree_budget,
+        tree_of,
+    )
     from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question, QuestionKind
     from aiosv3.schemas.records import (
         AgentCard,
@@ -83,6 +93,11 @@ __all__ = [
     "IncompatibleSchema",
     "JournalKind",
     "JournalRecord",
+    "LedgerClosed",
+    "LedgerEntry",
+    "LedgerHold",
+    "LedgerKind",
+    "LedgerState",
     "MalformedHeader",
     "MalformedValue",
     "Message",
@@ -126,8 +141,11 @@ __all__ = [
     "check_compatible",
     "derive",
     "load_lock",
+    "overruled_id",
     "problems",
     "source_schema",
+    "tree_budget",
+    "tree_of",
     "write_lock",
 ]
 
@@ -170,6 +188,16 @@ _MODULES: Final = {
         "Grant",
         "Reply",
         "Route",
+    ),
+    "money": (
+        "LedgerClosed",
+        "LedgerEntry",
+        "LedgerHold",
+        "LedgerKind",
+        "LedgerState",
+        "overruled_id",
+        "tree_budget",
+        "tree_of",
     ),
     "people": (
         "AnswerVerdict",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Final
 
-from aiosv3.schemas import deltas, people, records, tooling
+from aiosv3.schemas import deltas, money, people, policies, records, tooling
 
-MODULES: Final[tuple[ModuleType, ...]] = (records, people, tooling, deltas)
+MODULES: Final[tuple[ModuleType, ...]] = (records, people, tooling, deltas, money, policies)
 """Every module with twins of ``.avsc`` files."""
 
 

@@ -73,6 +73,8 @@ def _rest(buf: bytes, low: int, pos: int) -> tuple[int, int]:
         value |= (low & 0x7F) << shift
         shift += 7
         if low < 0x80:
+            if value >> 64:
+                break
             return (value >> 1) ^ -(value & 1), pos
     raise ValueError("a number goes on too long")
 

@@ -7,12 +7,11 @@ refuses a later version, and is strict about types and ranges: a header that it 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from aiosv3.schemas.errors import MalformedHeader
+from aiosv3.schemas.headerfields import INT, VERSION, HeaderFields, encode
 
 CE_ID: Final = "ce_id"
 CE_SOURCE: Final = "ce_source"
@@ -34,6 +33,12 @@ CE_PRIORITY: Final = "ce_priority"
 CE_EXPIRYTIME: Final = "ce_expirytime"
 CE_AUTHID: Final = "ce_authid"
 """Who is behind the event (CloudEvents auth context extension)."""
+CE_DATAREGIONS: Final = "ce_dataregions"
+"""Where the data may be worked on: regions with commas between, any of which will do."""
+CE_DATATERMS: Final = "ce_dataterms"
+"""What a provider must promise about the data, with commas between: ``no_training``, ``zero_retention``."""
+CE_ROUTING: Final = "ce_routing"
+"""A word for the routing policy: its rules can match it."""
 CE_STREAM: Final = "ce_stream"
 """Partition of ``deltas`` (decimal) that somebody reads to see the task's tree at work; without it none are sent."""
 CE_SUBJECT: Final = "ce_subject"
@@ -61,12 +66,15 @@ TASK_HEADERS: Final = (
     CE_TIME,
     CE_TENANT,
     CE_DATACLASSIFICATION,
+    CE_DATAREGIONS,
+    CE_DATATERMS,
     CE_COSTLIMITUSD,
     CE_COMPLEXITY,
     CE_LATENCYMS,
     CE_PRIORITY,
     CE_EXPIRYTIME,
     CE_AUTHID,
+    CE_ROUTING,
     CE_STREAM,
     TRACEPARENT,
 )
@@ -83,14 +91,6 @@ OWNER_TYPE: Final = "aiosv3.owner"
 AUTO: Final = "auto"
 Complexity: TypeAlias = float | Literal["auto"]
 """How hard a request is: 0 (trivial) to 1, or ``"auto"``: whoever builds the prompt estimates it."""
-
-_VERSION: Final = 1
-_INT: Final = 2**31 - 1
-_LONG: Final = 2**63 - 1
-_SHOWN: Final = 80
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_decode = json.JSONDecoder().decode
-_absent: Final = object()
 
 
 class Clearance(IntEnum):
@@ -127,6 +127,8 @@ class Grant:
     of life in milliseconds since the epoch, None for no end. ``depth``: agents above this task. ``sig``: room
     for a signature. ``by``: who started the tree, None where nobody said. ``cap``: what the whole tree may spend, the
     same in all of its requests, while ``usd_micros`` shrinks on the way; None, and absent on the wire: no limit.
+    Absent on the wire where they are empty, too: ``regions``, any of which the data may be in (none: anywhere);
+    ``terms`` that a provider must promise; the root task's agent (``workflow``), event ``type`` and ``label``.
     """
 
     tenant: str
@@ -138,11 +140,16 @@ class Grant:
     sig: str | None = None
     by: str | None = None
     cap: int | None = None
+    regions: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+    workflow: str | None = None
+    type: str | None = None
+    label: str | None = None
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
         fields: dict[str, object] = {
-            "v": _VERSION,
+            "v": VERSION,
             "tenant": self.tenant,
             "root": self.root,
             "class": self.clearance.label,
@@ -154,22 +161,30 @@ class Grant:
         }
         if self.cap is not None:
             fields["cap"] = self.cap
-        return _encode(fields).encode()
+        for name in ("regions", "terms", "workflow", "type", "label"):
+            if value := getattr(self, name):
+                fields[name] = value
+        return encode(fields).encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Grant:
         """Raises :class:`MalformedHeader` that names the field and what stands there."""
-        fields = _Fields(GRANT, value)
+        fields = HeaderFields(GRANT, value)
         return cls(
             fields.text("tenant"),
             fields.text("root"),
-            fields.clearance("class"),
+            fields.parsed("class", Clearance.parse, "a clearance"),
             fields.optional_integer("usd_micros"),
             fields.optional_integer("exp"),
-            fields.integer("depth", 0, _INT),
+            fields.integer("depth", 0, INT),
             fields.optional_text("sig"),
             fields.optional_text("by"),
             fields.optional_integer("cap"),
+            fields.texts("regions", absent_is_empty=True),
+            fields.texts("terms", absent_is_empty=True),
+            fields.optional_text("workflow"),
+            fields.optional_text("type"),
+            fields.optional_text("label"),
         )
 
 
@@ -184,6 +199,7 @@ class Route:
     ``usd_micros`` limits this call alone. ``tried`` names the pools of earlier attempts. ``stream``: the partition of
     ``deltas`` where somebody follows the answer; None, and absent on the wire: nobody does. ``found``: kinds of what
     the sender's scan found in the text, for which it raised the class; absent on the wire when nothing was.
+    ``overflow``: a window of so many tokens was too small, whatever was estimated; None, and absent: none was.
     """
 
     agent: str | None
@@ -204,11 +220,12 @@ class Route:
     tried: tuple[str, ...] = ()
     stream: int | None = None
     found: tuple[str, ...] = ()
+    overflow: int | None = None
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
         fields: dict[str, object] = {
-            "v": _VERSION,
+            "v": VERSION,
             "agent": self.agent,
             "complexity": self.complexity,
             "tokens": self.tokens,
@@ -230,21 +247,23 @@ class Route:
             fields["stream"] = self.stream
         if self.found:
             fields["found"] = self.found
-        return _encode(fields).encode()
+        if self.overflow is not None:
+            fields["overflow"] = self.overflow
+        return encode(fields).encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Route:
         """Raises :class:`MalformedHeader` that names the field and what stands there."""
-        fields = _Fields(ROUTE, value)
+        fields = HeaderFields(ROUTE, value)
         return cls(
             fields.optional_text("agent"),
-            fields.complexity("complexity"),
+            fields.share_or_auto("complexity"),
             fields.integer("tokens"),
-            fields.integer("max_tokens", 0, _INT),
+            fields.integer("max_tokens", 0, INT),
             fields.optional_text("prefix"),
             fields.optional_integer("latency_ms"),
-            fields.integer("priority", -_INT, _INT),
-            fields.integer("attempt", 1, _INT),
+            fields.integer("priority", -INT, INT),
+            fields.integer("attempt", 1, INT),
             fields.integer("epoch", -1),
             fields.integer("first_sent"),
             fields.text("hash", empty=True),
@@ -253,8 +272,9 @@ class Route:
             fields.optional_text("model"),
             fields.optional_integer("usd_micros"),
             fields.texts("tried"),
-            fields.optional_integer("stream", _INT),
+            fields.optional_integer("stream", INT),
             fields.texts("found", absent_is_empty=True),
+            fields.optional_integer("overflow"),
         )
 
 
@@ -274,9 +294,9 @@ class Reply:
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
-        return _encode(
+        return encode(
             {
-                "v": _VERSION,
+                "v": VERSION,
                 "topic": self.topic,
                 "partition": self.partition,
                 "offset": self.offset,
@@ -289,95 +309,12 @@ class Reply:
     @classmethod
     def decode(cls, value: bytes) -> Reply:
         """Raises :class:`MalformedHeader` that names the field and what stands there."""
-        fields = _Fields(REPLY, value)
+        fields = HeaderFields(REPLY, value)
         return cls(
             fields.text("topic"),
-            fields.integer("partition", 0, _INT),
+            fields.integer("partition", 0, INT),
             fields.integer("offset"),
             fields.text("task"),
             fields.text("step"),
             fields.text("token", empty=True),
         )
-
-
-class _Fields:
-    """A decoded header, read field by field.
-
-    A nullable field that is absent is null; any other must be there.
-    """
-
-    __slots__ = ("_fields", "_header")
-
-    def __init__(self, header: str, value: bytes) -> None:
-        self._header = header
-        try:
-            text = value.decode()
-            fields = _decode(text)
-            if "\\u" in text:
-                _encode(fields).encode()
-        except (ValueError, RecursionError) as error:
-            raise MalformedHeader(f"{header} is not UTF-8 JSON ({error}): {_shown(value)}") from error
-        if type(fields) is not dict:
-            raise MalformedHeader(f"{header} is not a JSON object: {_shown(value)}")
-        self._fields: dict[str, Any] = fields
-        version = fields.get("v", _absent)
-        if type(version) is not int or version < 1:
-            raise self._error("v", version, f"must be {_VERSION}")
-        if version > _VERSION:
-            raise self._error("v", version, f"is newer than the version {_VERSION} that this release reads: upgrade it")
-
-    def text(self, name: str, *, empty: bool = False) -> str:
-        value = self._fields.get(name, _absent)
-        if type(value) is str and (value or empty):
-            return value
-        raise self._error(name, value, "must be a string" if empty else "must be a string that is not empty")
-
-    def optional_text(self, name: str) -> str | None:
-        value = self._fields.get(name)
-        if value is None or type(value) is str:
-            return value
-        raise self._error(name, value, "must be a string or null")
-
-    def integer(self, name: str, least: int = 0, most: int = _LONG) -> int:
-        value = self._fields.get(name, _absent)
-        if type(value) is int and least <= value <= most:
-            return value
-        raise self._error(name, value, f"must be a whole number from {least} to {most}")
-
-    def optional_integer(self, name: str, most: int = _LONG) -> int | None:
-        value = self._fields.get(name)
-        if value is None or (type(value) is int and 0 <= value <= most):
-            return value
-        raise self._error(name, value, f"must be null or a whole number from 0 to {most}")
-
-    def texts(self, name: str, *, absent_is_empty: bool = False) -> tuple[str, ...]:
-        value = self._fields.get(name, [] if absent_is_empty else _absent)
-        if type(value) is list and all(type(item) is str for item in value):
-            return tuple(value)
-        raise self._error(name, value, "must be a list of strings")
-
-    def complexity(self, name: str) -> Complexity:
-        value = self._fields.get(name, _absent)
-        if value == AUTO:
-            return AUTO
-        if (type(value) is float or type(value) is int) and 0 <= value <= 1:
-            return float(value)
-        raise self._error(name, value, 'must be "auto" or a number from 0 to 1')
-
-    def clearance(self, name: str) -> Clearance:
-        value = self._fields.get(name, _absent)
-        if type(value) is str:
-            try:
-                return Clearance.parse(value)
-            except ValueError as error:
-                raise self._error(name, value, str(error)) from error
-        raise self._error(name, value, "must be a clearance, as text")
-
-    def _error(self, name: str, value: object, rule: str) -> MalformedHeader:
-        found = "it is absent" if value is _absent else f"it is {_shown(value)}"
-        return MalformedHeader(f"{self._header}: {name} {rule}; {found}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

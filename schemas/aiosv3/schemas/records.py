@@ -224,15 +224,24 @@ class ModelRequest:
     content_key_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Candidate:
-    """One pool as the router saw it. ``score`` is None where it was not eligible; higher is better."""
+    """One pool as the router saw it. ``score`` is None where it was not eligible; higher is better.
+
+    ``load`` None: the pool had not said how it is. Not to be changed; it is not frozen because each decision makes one
+    a pool, and a frozen dataclass of ten fields takes five times as long.
+    """
 
     pool: str
     eligible: bool
     reason: str
     score: float | None = None
     cost_usd_micros: int | None = None
+    load: float | None = None
+    latency_ms: int | None = None
+    latency_p95_ms: int | None = None
+    degraded: bool = False
+    down: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +267,13 @@ class Decision:
     ledger_position: int = -1
     reserved_usd_micros: int = 0
     error: StepFailure | None = None
+    cap_usd_micros: int | None = None
+    budgets: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    sticky: str | None = None
+    pools_version: str = ""
+    expires_at: int | None = None
+    limit_usd_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +332,17 @@ class PoolStatus:
     retry_after: int | None
     updated: int
     note: str = ""
+    latency_ms_p95: int | None = None
+    latency_ms_usual: int | None = None
+    error_rate: float | None = None
+    retry_budget: float | None = None
+    asleep: bool = False
+    server_running: int | None = None
+    server_waiting: int | None = None
+    cache_usage: float | None = None
+    prefix_hit_rate: float | None = None
+    server_seen: int | None = None
+    usd_micros_per_mtok: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ RECORDS: Final = (
     "PersonAnswer",
     "AnswerVerdict",
     "Delta",
+    "LedgerEntry",
+    "LedgerState",
+    "PolicyVersion",
 )
 """The records that travel on their own; the other files are parts of them."""
 

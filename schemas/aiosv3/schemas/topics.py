@@ -95,6 +95,10 @@ class Topics:
         """Reserved and settled money, compacted; key: budget id."""
         return self.prefix + "ledger"
 
+    def policies(self) -> str:
+        """What the router decides by, compacted: every version; key: kind/version."""
+        return self.prefix + "policies"
+
     def deltas(self) -> str:
         """What can be shown of tasks at work, kept for minutes; key: request id, partition explicit."""
         return self.prefix + "deltas"

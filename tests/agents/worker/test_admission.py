@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -90,14 +91,33 @@ def test_where_the_answer_goes() -> None:
 
 
 def test_a_task_that_says_nothing_has_the_defaults() -> None:
-    assert grant() == Grant("default", "t1", Clearance.INTERNAL, 500_000, NOW_MS + 2 * HOUR_MS, 1)
+    expected = Grant("default", "t1", Clearance.INTERNAL, 500_000, NOW_MS + 2 * HOUR_MS, 1, workflow="worker")
+    assert replace(grant(), cap=None) == expected
     other = grant(defaults=Defaults("acme", Clearance.RESTRICTED))
     assert (other.tenant, other.clearance) == ("acme", Clearance.RESTRICTED)
+
+
+def test_the_class_of_a_task_that_names_none_is_its_tenants() -> None:
+    defaults = Defaults(clearance=Clearance.INTERNAL, tenants={"acme": Clearance.RESTRICTED})
+    assert grant({"ce_tenant": b"acme"}, defaults).clearance is Clearance.RESTRICTED
+    assert grant({"ce_tenant": b"other"}, defaults).clearance is Clearance.INTERNAL
+    named = grant({"ce_tenant": b"acme", "ce_dataclassification": b"public"}, defaults)
+    assert named.clearance is Clearance.PUBLIC, "who names one has it"
+
+
+@pytest.mark.parametrize("text", [b"", b"eu,", b"EU", b"eu us", b"\xff"])
+def test_what_is_asked_for_the_data_is_not_lost_in_a_slip(text: bytes) -> None:
+    with pytest.raises(MalformedHeader, match="ce_dataregions"):
+        grant({"ce_dataregions": text})
 
 
 @pytest.mark.parametrize(
     ("header", "value", "field", "expected"),
     [
+        ("ce_dataregions", b"eu, ch", "regions", ("eu", "ch")),
+        ("ce_dataterms", b"no_training", "terms", ("no_training",)),
+        ("ce_routing", b"batch", "label", "batch"),
+        ("ce_type", b"shop.ticket", "type", "shop.ticket"),
         ("ce_tenant", b"acme", "tenant", "acme"),
         ("ce_tenant", b"", "tenant", "default"),
         ("ce_dataclassification", b"restricted", "clearance", Clearance.RESTRICTED),

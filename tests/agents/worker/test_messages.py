@@ -70,6 +70,19 @@ def test_a_model_request(stage: Stage, given_task: Headers) -> None:
     assert Reply.decode(fields[names.REPLY]) == Reply("aios.journal.worker", 0, offset, "t1", "1", token)
 
 
+def test_what_is_asked_for_the_data_goes_wherever_they_go(stage: Stage, given_task: Headers) -> None:
+    asked: Headers = [("ce_dataregions", b"eu, ch"), ("ce_dataterms", b"no_training"), ("ce_routing", b"batch")]
+    stage.worker(program).start()
+    stage.task("t1", "life", headers=[*given_task, ("ce_type", b"shop.ticket"), *asked])
+    stage.settle()
+    stage.answer(stage.prompts()[0])
+    stage.settle()
+    for record in (stage.prompts()[0], *stage.children()):
+        grant = Grant.decode(headers_of(record)[names.GRANT])
+        assert (grant.regions, grant.terms) == (("eu", "ch"), ("no_training",))
+        assert (grant.workflow, grant.type, grant.label) == ("worker", "shop.ticket", "batch")
+
+
 def test_tasks_for_other_agents(stage: Stage, given_task: Headers) -> None:
     worker = stage.worker(program, clearance=Clearance.CONFIDENTIAL).start()
     offset = stage.task("t1", "life", headers=given_task)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SENT: Headers = [
     ("ce_tenant", b"acme"),
+    ("ce_dataregions", b"eu,ch"),
+    ("ce_dataterms", b"no_training"),
     ("ce_authid", b"zoe"),
     ("ce_costlimitusd", b"0.0001"),
     ("ce_priority", b"7"),
@@ -47,6 +49,8 @@ def test_an_event_as_from_outside(stage: Stage) -> None:
         "traceparent": TRACE.decode(),
         "ce_tenant": "acme",
         "ce_dataclassification": "confidential",
+        "ce_dataregions": "eu,ch",
+        "ce_dataterms": "no_training",
         "ce_costlimitusd": "2.5",
         "ce_authid": "zoe",
     }

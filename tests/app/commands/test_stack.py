@@ -164,6 +164,29 @@ def test_up_says_what_it_starts_and_what_is_there(fake: type[FakeStack], project
     assert "ready: kafka 127.0.0.1:29999, registry http://127.0.0.1:28888; logs in /logs" in said.out
 
 
+def test_up_says_prices_that_the_project_did_not_set_and_those_that_nobody_knows(
+    fake: type[FakeStack],
+    project: Path,
+    aiosv3: Any,
+    desk_files: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    pools = "".join(f'[pools.{name}]\nkind = "openai"\nmodel = "{name}"\n' for name in ("gpt-6-luna", "nobodys"))
+    gpu = project.read_text(encoding="utf-8") + "gpu_usd_per_hour = 2\n"
+    project.write_text(gpu + pools, encoding="utf-8")
+    said = aiosv3("up", "--detach", "-p", str(project))
+    assert (said.code, bool(fake.specs)) == (0, True)
+    assert "Pool gpt-6-luna costs 0.10/0.50 USD per million tokens in/out since 2026-09-22 (price table of" in said.err
+    assert "Pool small costs 2 USD an hour by measured tokens a second" in said.err
+    assert "Nobody knows what pool nobodys (nobodys at openai) costs: its calls count as free, so no budget" in said.err
+    desk_files(project.parent)
+    project.write_text(f'agents = ["letters_desk:desk"]\n{pools}', encoding="utf-8")
+    refused = aiosv3("up", "--detach", "-p", str(project))
+    assert refused.code == 2
+    assert "budget= of an agent is set, but nobody knows what pool nobodys" in refused.err
+
+
 def test_up_in_json_prints_one_document_and_nothing_else(fake: type[FakeStack], project: Path, aiosv3: Any) -> None:
     for arguments in (("--detach",), ()):
         said = aiosv3("up", "--json", *arguments, "-p", str(project))

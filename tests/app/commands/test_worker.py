@@ -18,8 +18,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, tuple[str, ...
     calls: list[tuple[str, Path, tuple[str, ...]]] = []
 
     def replace(kind: str) -> None:
-        async def run(settings: Settings, *names: str) -> None:
-            calls.append((kind, settings.folder, names))
+        async def run(settings: Settings, *names: str, push: bool = False) -> None:
+            calls.append((kind, settings.folder, (*names, *(["--push"] if push else []))))
 
         monkeypatch.setattr(worker, f"run_{kind}", run)
 
@@ -33,6 +33,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, tuple[str, ...
     [
         (("agent", "desk"), "agent", ("desk",)),
         (("router",), "router", ()),
+        (("router", "--push"), "router", ("--push",)),
         (("pool", "small"), "pool", ("small",)),
         (("tools", "office"), "zone", ("office",)),
     ],

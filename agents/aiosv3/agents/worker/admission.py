@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,7 @@ from aiosv3.streams.log import Record
 
 _N = TypeVar("_N", int, float)
 _MOST: Final = 2**31 - 1
+_WORD: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 DEDUPE_WINDOW: Final = timedelta(hours=24)
 """How far apart two copies of a task event may be and still count as one (protocol rule 13)."""
 
@@ -30,6 +32,12 @@ class Defaults:
 
     tenant: str = "default"
     clearance: Clearance = Clearance.INTERNAL
+    tenants: Mapping[str, Clearance] = field(default_factory=dict)
+    """The class of tasks of some tenants, where their own is another."""
+
+    def clearance_of(self, tenant: str) -> Clearance:
+        """The class of a task of this tenant that names none."""
+        return self.tenants.get(tenant, self.clearance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +101,16 @@ def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], default
         return Grant.decode(raw)
     label = text_header(record, names.CE_DATACLASSIFICATION)
     limit = text_header(record, names.CE_COSTLIMITUSD)
+    tenant = text_header(record, names.CE_TENANT) or defaults.tenant
     try:
-        clearance = defaults.clearance if label is None else Clearance.parse(label)
+        clearance = defaults.clearance_of(tenant) if label is None else Clearance.parse(label)
         usd = agent.limits.usd_micros if limit is None else parse_usd(limit)
     except ValueError as error:
         raise MalformedHeader(f"a header of the task cannot be used: {error}") from None
     deadline = record.timestamp + int(agent.limits.deadline.total_seconds() * 1000)
     expiry = _milliseconds(record, names.CE_EXPIRYTIME)
     return Grant(
-        tenant=text_header(record, names.CE_TENANT) or defaults.tenant,
+        tenant=tenant,
         root=identity.id,
         clearance=clearance,
         usd_micros=usd,
@@ -109,8 +118,24 @@ def grant_of(record: Record, identity: Identity, agent: Agent[Any, Any], default
         depth=1,
         sig=None,
         by=text_header(record, names.CE_AUTHID) or None,
+        regions=_listed(record, names.CE_DATAREGIONS),
+        terms=_listed(record, names.CE_DATATERMS),
+        workflow=agent.name,
+        type=text_header(record, names.CE_TYPE) or None,
+        label=text_header(record, names.CE_ROUTING) or None,
         cap=usd,
     )
+
+
+def _listed(record: Record, name: str) -> tuple[str, ...]:
+    """Words with commas between. Raises MalformedHeader: what is asked for the data must not be lost in a slip."""
+    text = text_header(record, name)
+    if text is None:
+        return ()
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(_WORD.fullmatch(word) for word in words):
+        raise MalformedHeader(f"header {name} must be words with commas between: {text[:40]!r}")
+    return words
 
 
 def wishes_of(record: Record) -> Wishes:

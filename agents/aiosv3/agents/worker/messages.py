@@ -202,7 +202,7 @@ class Messages:
         """The grant that goes on: the class may only rise, the money only shrink; the cap is the whole tree's."""
         grant = run.task.grant
         left = max(0, run.spending.left)
-        return Grant(grant.tenant, grant.root, run.clearance, left, grant.exp, depth, grant.sig, grant.by, grant.cap)
+        return replace(grant, clearance=run.clearance, usd_micros=left, depth=depth)
 
     def journal(self, task: Task, record: JournalRecord, source: bytes) -> Outgoing:
         """A record for this agent's own journal partition."""

@@ -29,6 +29,10 @@ def root_event(
     headers = event(f"aiosv3.task.{step.agent}".encode(), root, source, JSON, task.traceparent)
     headers.append((names.CE_TENANT, task.grant.tenant.encode()))
     headers.append((names.CE_DATACLASSIFICATION, clearance.label.encode()))
+    if task.grant.regions:
+        headers.append((names.CE_DATAREGIONS, ",".join(task.grant.regions).encode()))
+    if task.grant.terms:
+        headers.append((names.CE_DATATERMS, ",".join(task.grant.terms).encode()))
     if step.usd_micros is not None:
         headers.append((names.CE_COSTLIMITUSD, str(Decimal(step.usd_micros) / _MICROS).encode()))
     if task.grant.by is not None:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from aiosv3.app.addresses import located
+from aiosv3.app.backings import check_serving
 from aiosv3.app.borrowing import borrowed_by, check_borrowed, with_addresses
 from aiosv3.app.changes import changes, remember
 from aiosv3.app.commands.options import Json, Project, echo_json
@@ -179,7 +180,8 @@ def _announce(settings: Settings, pools: Mapping[str, PoolSettings], progress: P
     if not settings.agents:
         progress.say('No agents: list them in aiosv3.toml, agents = ["module:function"].')
     for name, pool in pools.items():
-        where = f"at {pool.base_url}" if pool.base_url else "in its worker" if pool.kind == "local" else "in the cloud"
+        own = "in its worker" if pool.kind == "local" else "served by its worker, which may take minutes to start"
+        where = f"at {pool.base_url}" if pool.base_url else own if pool.kind in {"local", "vllm"} else "in the cloud"
         progress.say(f"Pool {name}: {pool.model} {where}, sees {pool.clearance.label} data and below.")
     _announce_prices(settings, pools, progress)
     if all(pool.clearance < settings.mesh.clearance for pool in pools.values()):
@@ -255,11 +257,12 @@ def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project
     for name, pool in pools.items():
         api_key(name, pool)
         check_local_runtime(name, pool)
+        check_serving(name, pool, settings.folder)
     for name in settings.tools:
         open_zone(settings, name)
     tail = ("--project", str(project.resolve())) if project is not None else ()
     wanted: list[tuple[str, tuple[str, ...], int]] = [
-        ("router", ("router",), settings.up.routers),
+        ("router", ("router", "--push"), settings.up.routers),
         ("desk", ("desk",), settings.up.desks),
     ]
     wanted += [(f"pool-{name}", ("pool", name), settings.up.models) for name in pools]
@@ -269,9 +272,15 @@ def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project
     environment = {} if settings.pools else {"AIOSV3_POOLS": json.dumps(named)}
     started = [(f"{name}-{n}", arguments) for name, arguments, count in wanted for n in range(1, count + 1)]
     return [
-        _spec(name, (*arguments, *tail), settings.state_folder / "logs", environment, port)
+        _spec(name, (*arguments, *tail), settings.state_folder / "logs", environment, port, _patience(arguments, pools))
         for (name, arguments), port in zip(started, _free_ports(len(started)), strict=True)
     ]
+
+
+def _patience(arguments: tuple[str, ...], pools: Mapping[str, PoolSettings]) -> float:
+    """Seconds until a worker must be ready; one that runs a model server waits for that first."""
+    pool = pools[arguments[1]] if arguments[0] == "pool" else None
+    return _READY_S if pool is None or not pool.serve else _READY_S + pool.vllm.start_timeout
 
 
 def _free_ports(count: int) -> list[int]:
@@ -282,7 +291,9 @@ def _free_ports(count: int) -> list[int]:
     return list(ports)
 
 
-def _spec(name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, str], port: int) -> ProcessSpec:
+def _spec(
+    name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, str], port: int, patience: float
+) -> ProcessSpec:
     """Ready when its metrics port answers, which a worker opens once it has joined its group."""
     return ProcessSpec(
         name=name,
@@ -292,7 +303,7 @@ def _spec(name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, s
         stage=_WORKER_STAGE,
         ready=f"tcp://{LOOPBACK}:{port}",
         restart=RestartPolicy(waiting=(_WAITS,)),
-        ready_timeout_s=_READY_S,
+        ready_timeout_s=patience,
         stop_timeout_s=_STOP_S,
     )
 

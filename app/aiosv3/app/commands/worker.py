@@ -10,8 +10,10 @@ import typer
 from aiosv3.app.commands.completion import agent_names, pool_names, zone_names
 from aiosv3.app.commands.options import Project, log_to_stderr, settings_of
 from aiosv3.app.desks import run_desk
+from aiosv3.app.modelworkers import run_pool
+from aiosv3.app.routers import run_router
 from aiosv3.app.tooling import run_zone
-from aiosv3.app.workers import run_agent, run_pool, run_router
+from aiosv3.app.workers import run_agent
 
 app = typer.Typer(
     help="Run one worker in the foreground. Start as many as you like; kill them as you like.", no_args_is_help=True
@@ -22,6 +24,8 @@ Agent = Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion
 Pool = Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion=pool_names)]
 Zone = Annotated[str, typer.Argument(metavar="ZONE", help=_NAME, autocompletion=zone_names)]
 
+Push = Annotated[bool, typer.Option("--push", help="Put the project's routing.yaml in force if it never was.")]
+
 
 @app.command()
 def agent(name: Agent, project: Project = None) -> None:
@@ -31,10 +35,10 @@ def agent(name: Agent, project: Project = None) -> None:
 
 
 @app.command()
-def router(project: Project = None) -> None:
-    """Route model requests to pools."""
+def router(project: Project = None, push: Push = False) -> None:
+    """Route model requests to pools, by the routing policy that is in force."""
     log_to_stderr()
-    asyncio.run(run_router(settings_of(project)))
+    asyncio.run(run_router(settings_of(project), push=push))
 
 
 @app.command()

@@ -55,7 +55,7 @@ async def traced_topics(overview: Overview, topics: Topics) -> dict[str, int]:
 
 def _is_traced(topics: Topics, name: str) -> bool:
     kind = kind_of(topics, name)
-    return kind is not None and kind.name not in {"pools", "agents", "deltas", "state", "ledger"}
+    return kind is not None and kind.name not in {"pools", "agents", "policies", "deltas", "state", "ledger"}
 
 
 async def event_of(reading: Reading, overview: Overview, wanted: Wanted) -> Event | None:
