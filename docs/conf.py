@@ -16,7 +16,7 @@ project_copyright = "The AIOSv3 contributors, Apache License 2.0"
 release = installed_version("aiosv3")
 version = release
 
-extensions = ["myst_parser", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_generated", "adr/template.md", "compare/results.md"]
 
@@ -30,6 +30,12 @@ html_title = "AIOSv3"
 html_theme_options = {"sidebar_hide_name": False}
 
 nitpicky = True
+# Signatures name types of the standard library and type variables, which have no page here. Pages link by Markdown.
+nitpick_ignore_regex = [("py:.*", ".*")]
+
+autodoc_member_order = "bysource"
+add_module_names = False
+python_maximum_signature_line_length = 100
 
 
 def setup(app: object) -> None:

@@ -16,6 +16,8 @@ from aiosv3.schemas.topics import Topics
 
 PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "wire.md").read_text(encoding="utf-8")
 SPANS: Final = set(re.findall(r"`([^`\n]+)`", PAGE))
+GRANT: Final = Grant("t", "r", Clearance.PUBLIC, cap=1, regions=("r",), terms=("t",), workflow="w", type="t", label="l")
+ROUTE: Final = Route(None, "auto", 0, 0, stream=0, found=("card",), overflow=1)
 ARGUMENTS: Final = {"agent": "AGENT", "pool": "POOL"}
 
 
@@ -30,8 +32,8 @@ def test_the_nine_stand_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("title", "header"),
     [
-        ("aios-grant", Grant("t", "r", Clearance.PUBLIC)),
-        ("aios-route", Route(None, "auto", 0, 0, stream=0)),
+        ("aios-grant", GRANT),
+        ("aios-route", ROUTE),
         ("aios-reply", Reply("t", 0, 0, "t", "s", "")),
     ],
 )

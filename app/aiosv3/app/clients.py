@@ -9,6 +9,7 @@ from typing import Final
 
 from aiosv3.agents import Client, SyncClient
 from aiosv3.agents.client import Link
+from aiosv3.app.addresses import located
 from aiosv3.app.settings import Settings
 from aiosv3.app.workers import Mesh, open_mesh
 from aiosv3.streams.kafka import topic_counts
@@ -23,7 +24,10 @@ def client_of(mesh: Mesh) -> Client:
 
 
 def open_client(settings: Settings, name: str = _NAME) -> Client:
-    """A client of its own: ``async with open_client(settings) as client``. ``name``: as brokers know it."""
+    """A client of its own: ``async with open_client(settings) as client``. ``name``: as brokers know it.
+
+    Settings without a broker mean that of a running ``aiosv3 up``, as with the command.
+    """
     return Client(link=partial(_by, settings, name))
 
 
@@ -34,7 +38,7 @@ def open_sync_client(settings: Settings, name: str = _NAME) -> SyncClient:
 
 @asynccontextmanager
 async def _by(settings: Settings, name: str) -> AsyncIterator[Link]:
-    async with open_mesh(settings, name) as mesh, _on(mesh) as link:
+    async with open_mesh(located(settings), name) as mesh, _on(mesh) as link:
         yield link
 
 

@@ -40,30 +40,43 @@ class ToolServerSettings(_Group):
     """
 
     kind: Literal["stdio", "http-mcp", "http", "openapi", "files"]
+    """What it is: an MCP server, an HTTP service, a folder."""
     command: str = ""
+    """The program of a stdio server."""
     args: list[str] = []
+    """Its arguments."""
     env: dict[str, str] = {}
+    """Its environment, beside ``PATH``."""
     folder: Path | None = None
     """Where a stdio server runs."""
     era: Literal["auto", "handshake", "stateless"] = "auto"
     """Of the MCP protocol; ``auto`` asks the server."""
     url: str = ""
+    """Of an HTTP server."""
     headers: dict[str, str] = {}
+    """Sent with each request."""
     private: list[str] = []
     """Networks that are not public and may be connected to all the same."""
     methods: list[str] = ["GET"]
+    """What ``http`` may do."""
     paths: list[str] = ["/**"]
+    """Where ``http`` may go below its URL: ``*`` is one segment, ``**`` any rest."""
     spec: str = ""
     """File or URL of an OpenAPI 3 description in JSON."""
     root: Path | None = None
+    """The folder of ``files``."""
     write: bool = False
+    """Whether files may be written."""
     timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds that a call may take, waiting and further tries included."""
     timeouts: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """The same for single tools, by name."""
     retry: bool | None = None
     """None: only what the server declares to be repeatable."""
     concurrency: Annotated[int, Field(ge=1)] = 8
+    """Calls in work at once, in one worker."""
     secrets: list[str] = []
+    """Names of the secrets that it may have."""
 
     @field_validator("url")
     @classmethod
@@ -97,11 +110,15 @@ class ToolZoneSettings(_Group):
     """A trust zone: its workers see data up to ``clearance`` and hold the secrets of its servers."""
 
     clearance: Clearance = Clearance.PUBLIC
+    """The highest class of data that its tools may see."""
     concurrency: Annotated[int, Field(ge=1)] = 32
     """Requests in work for each partition; each server has a limit of its own besides."""
     max_bytes: Annotated[int, Field(ge=1_000, le=900_000)] = 256 * 1024
+    """Longer answers go to the claim store."""
     hard_bytes: Annotated[int, Field(ge=1_000)] = 16 * 1024 * 1024
+    """Longer answers are cut off, and their step fails."""
     servers: dict[str, ToolServerSettings] = {}
+    """Its tool servers, by name."""
 
     @field_validator("clearance", mode="before")
     @classmethod
