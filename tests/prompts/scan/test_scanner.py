@@ -14,66 +14,6 @@ from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.records import Message, Prompt, Role
 
 KEY = "sk-" + "a1B2c3D4e5" * 3
-FOUND = [
-    ("card", "paid with 4111 1111 1111 1111 today", "4111 1111 1111 1111"),
-    ("card", "5500-0000-0000-0004", "5500-0000-0000-0004"),
-    ("card", "(378282246310005)", "378282246310005"),
-    ("iban", "to DE89 3704 0044 0532 0130 00 please", "DE89 3704 0044 0532 0130 00"),
-    ("iban", "GB82WEST12345698765432", "GB82WEST12345698765432"),
-    ("iban", "no9386011117947", "no9386011117947"),
-    ("email", "write to ana.m+x@mail.example.co.uk.", "ana.m+x@mail.example.co.uk"),
-    ("phone", "call +49 30 1234567", "+49 30 1234567"),
-    ("phone", "or 0041 44 668 18 00", "0041 44 668 18 00"),
-    ("phone", "or (212) 555-1234", "(212) 555-1234"),
-    ("national-id", "SSN 123-45-6789", "123-45-6789"),
-    ("national-id", "DNI 12345678Z", "12345678Z"),
-    ("national-id", "PESEL: 44051401359", "44051401359"),
-    ("national-id", "Steuer-ID 86 095 742 719", "86 095 742 719"),
-    ("national-id", "her BSN is 111222333", "111222333"),
-    ("national-id", "Aadhaar 2341 2341 2346", "2341 2341 2346"),
-    ("national-id", "RSSMRA85T10A562S", "RSSMRA85T10A562S"),
-    ("national-id", "personnummer 811218-9876", "811218-9876"),
-    ("national-id", "CPF 529.982.247-25", "529.982.247-25"),
-    ("national-id", "2 55 08 14 168 025 38", "2 55 08 14 168 025 38"),
-    ("national-id", "NI number AB 12 34 56 C", "AB 12 34 56 C"),
-    ("secret", f"OPENAI_API_KEY={KEY}", KEY),
-    ("secret", "id AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
-    ("secret", 'password: "k9#Lq2!vTz8w"', "k9#Lq2!vTz8w"),
-    ("secret", "postgres://app:s3cr3tpw@db/shop", "s3cr3tpw"),
-    ("secret", "-----BEGIN RSA PRIVATE KEY-----\nMIIE", "-----BEGIN RSA PRIVATE KEY-----"),
-    (
-        "secret",
-        "Bearer eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2Q",
-        "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2Q",
-    ),
-]
-NOTHING = [
-    "order 4111 1111 1111 1112",
-    "0000 0000 0000 0000",
-    "version 2.30.1.2024, build 1234567890123456789012",
-    "DE89 3704 0044 0532 0130 02",
-    "XX89 3704 0044 0532 0130 00",
-    "ana at example.com, @ana, a@b",
-    "666-12-3456 000-12-3456 123-00-4567",
-    "12345678A",
-    "86 095 742 719",
-    "111222333",
-    "the token is expired; password: required; secret = settings.secret_name",
-    "a task-sk-abc and the key idea",
-    "2026-11-30T07:00:00+01:00",
-    "uuid 123e4567-e89b-12d3-a456-426614174000",
-    "10.0.0.1:9092 192.168.100.200",
-]
-
-
-@pytest.mark.parametrize(("kind", "text", "words"), FOUND)
-def test_it_is_found(kind: str, text: str, words: str) -> None:
-    assert (kind, words) in {(one.kind, text[one.start : one.end]) for one in scan(text)}
-
-
-@pytest.mark.parametrize("text", NOTHING)
-def test_nothing_is_found(text: str) -> None:
-    assert [(one.kind, text[one.start : one.end]) for one in scan(text)] == []
 
 
 def prompt(*texts: str, tools: str | None = None) -> Prompt:
