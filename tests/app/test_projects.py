@@ -29,13 +29,14 @@ from aiosv3.app.projects import (
     find_pools,
     load_agents,
     mesh_secret,
-    pool_of,
+    priced_pools,
     served_model,
 )
 from aiosv3.app.settings import AgentSettings, MeshSettings, PoolSettings, Settings, SettingsError
-from aiosv3.router.pools import Price
+from aiosv3.router.pools import Pool, Price
 from aiosv3.schemas.headers import Clearance
 
+NOW = 1_796_000_000_000  # the end of November 2026
 AGENT = """
 from aiosv3.agents import Context, agent
 
@@ -188,7 +189,8 @@ def test_then_come_keys_in_the_environment(environment: dict[str, str], names: l
     assert list(pools) == names
     for name, pool in pools.items():
         assert (pool.kind, pool.clearance) == (name, Clearance.PUBLIC)
-        assert pool.input_usd_per_mtok > 0
+        (known,), _ = priced_pools(Settings(), {name: pool}, NOW)
+        assert known.price.of(1_000, 1_000) > 0, "the price table knows it"
         assert api_key(name, pool, environment) == SecretStr("k")
 
 
@@ -271,15 +273,30 @@ def test_the_local_pool_needs_its_runtime(monkeypatch: pytest.MonkeyPatch) -> No
         check_local_runtime("toy", PoolSettings(kind="local"))
 
 
+def known(given: PoolSettings) -> Pool:
+    (pool,), _ = priced_pools(Settings(), {"cloud": given}, NOW)
+    return pool
+
+
 def test_prices_are_micro_dollars_a_million_tokens() -> None:
     given = PoolSettings(
         kind="openai", model="m", input_usd_per_mtok=0.15, output_usd_per_mtok=0.6, capabilities=["json", "tools"]
     )
-    pool = pool_of("cloud", given)
+    pool = known(given)
     assert (pool.name, pool.model, pool.kind) == ("cloud", "m", "openai")
     assert pool.price == Price(150_000, 600_000, None)
     assert pool.capabilities == {"json", "tools"}
-    assert pool_of("c", given.model_copy(update={"cached_usd_per_mtok": 0.075})).price.cached_micros_per_mtok == 75_000
+    assert known(given.model_copy(update={"cached_usd_per_mtok": 0.075})).price.cached_micros_per_mtok == 75_000
+
+
+def test_a_pool_says_whether_its_price_is_known_and_when_it_changes() -> None:
+    assert known(PoolSettings(kind="openai", model="gpt-6-luna")).priced
+    assert not known(PoolSettings(kind="openai", model="nobodys")).priced
+    google = "https://generativelanguage.googleapis.com/v1beta/openai"
+    pool = known(PoolSettings(kind="openai", model="gemini-3.8-flash", base_url=google))
+    (change,) = pool.later
+    assert pool.at(change[0] - 1) is pool
+    assert (pool.at(change[0]).price, pool.at(change[0]).later) == (change[1], ())
 
 
 # -- the secret of reply tokens ---------------------------------------------------------------------------------------

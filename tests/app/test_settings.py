@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from aiosv3.app.settings import (
     KafkaSettings,
-    PoolSettings,
     Settings,
     SettingsError,
     find_project,
@@ -66,7 +64,7 @@ def test_the_claim_store_is_beside_the_project_unless_said_otherwise(tmp_path: P
         ("agents = 3", "agents: Input should be a valid list"),
         ("foo = 1", "foo: there is no such setting; there are agent, agents, claims, kafka, mesh"),
         ('[kafka]\nbootstrp = "x:1"', "kafka.bootstrp: there is no such setting; there are bootstrap, partitions"),
-        ('[pools.x]\nkind = "local"\nurl = "x"', "pools.x.url: there is no such setting; there are api_key_env"),
+        ('[pools.x]\nkind = "local"\nurl = "x"', "pools.x.url: there is no such setting; there are api, api_key_env"),
         ('[pools.x]\nkind = "openai"\napi_key = "sk-1"', "pools.x.api_key: keys do not belong into a file"),
         ('[kafka]\nbootstrap = "http://here:9092"', "kafka.bootstrap: 'http://here:9092' is no broker address"),
         ('[kafka]\nbootstrap = "here:99999"', "kafka.bootstrap: 'here:99999' is no broker address"),
@@ -127,26 +125,6 @@ def test_secrets_are_hidden_when_settings_are_printed(tmp_path: Path) -> None:
     assert "hide-" not in repr(settings)
     assert "hide-" not in settings.model_dump_json()
     assert settings.kafka.properties["sasl.password"].get_secret_value() == "hide-1"
-
-
-@pytest.mark.parametrize(
-    ("given", "able"),
-    [
-        ({"kind": "openai"}, ["json", "tools"]),
-        ({"kind": "anthropic"}, ["json", "tools"]),
-        ({"kind": "openai", "base_url": "http://127.0.0.1:8080/v1"}, ["json"]),
-        ({"kind": "openai", "capabilities": ["json"]}, ["json"]),
-        ({"kind": "vllm", "base_url": "http://127.0.0.1:8080/v1"}, ["json"]),
-    ],
-)
-def test_providers_call_tools_and_servers_of_ones_own_have_to_say_so(given: dict[str, Any], able: list[str]) -> None:
-    assert PoolSettings(model="m", **given).capabilities == able
-
-
-def test_the_local_kind_knows_its_model_and_its_limits() -> None:
-    pool = PoolSettings(kind="local", concurrency=1)
-    assert (pool.model, pool.clearance, pool.concurrency) == ("SmolLM2-135M-Instruct", Clearance.RESTRICTED, 1)
-    assert pool.context_window == 2_048
 
 
 @pytest.mark.parametrize("given", ["h:1", "h", "h:1,i:2", "[::1]:9092", "SASL_SSL://h:9092", " h:1 , i:2 "])

@@ -21,14 +21,12 @@ from aiosv3.app.projects import agent_named
 from aiosv3.app.settings import (
     KafkaSettings,
     MetricsSettings,
-    PoolSettings,
     RegistrySettings,
     Settings,
     SettingsError,
     load_settings,
 )
-from aiosv3.app.workers import connect, open_mesh, open_store, register_released, run_agent, run_pool, serve, settled
-from aiosv3.router.endpoints.weights import WeightsUnavailable
+from aiosv3.app.workers import connect, open_mesh, open_store, register_released, run_agent, serve, settled
 from aiosv3.schemas.errors import RegistryUnavailable
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
@@ -62,31 +60,10 @@ def test_a_registry_needs_the_certificates_that_it_names(tmp_path: Path) -> None
         open_store(Settings(folder=tmp_path, registry=given))
 
 
-async def test_an_unknown_agent_or_pool_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
-    settings = Settings(folder=tmp_path, pools={"small": PoolSettings(kind="local")})
+async def test_an_unknown_agent_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    settings = Settings(folder=tmp_path)
     with pytest.raises(SettingsError, match="there is no agent 'x'"):
         await run_agent(settings, "x")
-    with pytest.raises(SettingsError, match="there is no pool 'x'; there is small"):
-        await run_pool(settings, "x")
-
-
-async def test_a_local_model_without_its_file_ends_the_worker_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> Path:
-        raise WeightsUnavailable("the file is not on this machine")
-
-    monkeypatch.setattr("aiosv3.router.endpoints.weights.find_weights", missing)
-    with pytest.raises(WeightsUnavailable, match="not on this machine"):
-        await run_pool(Settings(pools={"toy": PoolSettings(kind="local")}), "toy")
-
-
-async def test_an_endpoint_that_cannot_be_opened_names_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_kind: str, _place: object) -> None:
-        raise ValueError("the key holds a line break")
-
-    monkeypatch.setattr("aiosv3.router.endpoints.open_endpoint", refuse)
-    pool = PoolSettings(kind="vllm", model="m", base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(SettingsError, match=r"pools\.gpu: the key holds a line break"):
-        await run_pool(Settings(pools={"gpu": pool}), "gpu")
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,28 @@ from aiosv3.router.breaker import BreakerPolicy
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import (
     BadRequest,
+    ContextTooLong,
     EndpointError,
     Overloaded,
     RateLimited,
+    SchemaViolated,
     ServerFault,
     Spent,
     StreamCut,
 )
+from aiosv3.router.guard import GuardPolicy, NoBacking
 from aiosv3.router.history import HistoryReader
 from aiosv3.router.pools import Pool, Price
+from aiosv3.router.routing.book import PolicyBook
+from aiosv3.router.routing.file import parse_routing
+from aiosv3.router.routing.versions import routing_version
 from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.deltas import Delta, DeltaKind
 from aiosv3.schemas.errors import AiosError, MalformedValue
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.history import Block
+from aiosv3.schemas.money import LedgerEntry
 from aiosv3.schemas.records import Completion, JournalRecord, Message, ModelRequest, Outcome, Prompt, Role
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
@@ -81,7 +88,7 @@ def worker(
     deltas: DeltaSender | None = None,
 ) -> tuple[ModelWorker, Scripted]:
     endpoint = Scripted(list(script))
-    policy = WorkerPolicy(retries=retries, backoff=0.0, breaker=BreakerPolicy(failures=2))
+    policy = WorkerPolicy(retries=retries, backoff=0.0, guard=GuardPolicy(BreakerPolicy(failures=2)))
     return ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy, history, deltas), endpoint
 
 
@@ -201,7 +208,7 @@ async def test_retry_after_rests_the_replica_instead(codec: Codec) -> None:
     said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
     assert said.outcome is Outcome.REFUSED
     assert len(endpoint.calls) == 1
-    assert made.breaker.remaining() > 2.0
+    assert made.guard.resting() > 2.0
     resting = completion(codec, await done(made.work(request(codec, made, request_id="other/1"), epoch=4)))
     assert resting.outcome is Outcome.REFUSED
     assert len(endpoint.calls) == 1
@@ -217,7 +224,7 @@ async def test_a_cut_stream_is_on_the_bill(codec: Codec) -> None:
 async def test_the_pools_status_quotes_no_provider(codec: Codec) -> None:
     made, _ = worker(codec, ServerFault("your prompt 'my secret' failed", status=500))
     await done(made.work(request(codec, made), epoch=4))
-    assert "secret" not in made.load.note
+    assert "secret" not in made.guard.note
 
 
 async def test_a_cancelled_call_says_nothing_about_the_endpoint(codec: Codec) -> None:
@@ -234,7 +241,7 @@ async def test_a_cancelled_call_says_nothing_about_the_endpoint(codec: Codec) ->
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (made.load.in_flight, made.breaker.failures) == (0, 0)
+    assert (made.load.in_flight, made.guard.breaker.failures) == (0, 0)
 
 
 def test_poison_and_unknown_schemas(codec: Codec) -> None:
@@ -403,3 +410,188 @@ async def test_deltas_that_the_broker_refuses_change_nothing(codec: Codec) -> No
     endpoint.writes = ("h", "i")
     answer = await done(made.work(request(codec, made, route=followed(4)), epoch=9))
     assert completion(codec, answer).outcome is Outcome.OK
+
+
+# -- what stands between worker and endpoint --------------------------------------------------------------------------
+
+
+async def test_a_call_that_was_cut_and_made_again_is_billed_with_its_answer(codec: Codec) -> None:
+    cut = StreamCut("cut", spent=Spent(10, 4, 0, estimated=True))
+    made, _ = worker(codec, cut, ANSWERED, retries=1)
+    said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
+    assert said.outcome is Outcome.OK
+    assert (said.usage.input_tokens, said.usage.output_tokens, said.usage.cost_usd_micros) == (20, 9, 38)
+    assert said.usage.model_calls == 1
+
+
+async def test_what_was_cut_before_the_breaker_opened_is_billed_too(codec: Codec) -> None:
+    cut = StreamCut("cut", spent=Spent(10, 4, 0, estimated=True))
+    made, endpoint = worker(codec, cut, cut, retries=2)
+    said = completion(codec, await done(made.work(request(codec, made), epoch=4)))
+    assert (said.outcome, len(endpoint.calls)) == (Outcome.REFUSED, 2)
+    assert (said.usage.output_tokens, said.usage.cost_usd_micros) == (8, 36)
+
+
+async def test_a_full_server_is_left_alone_for_a_while_and_its_breaker_stays_closed(codec: Codec) -> None:
+    made, endpoint = worker(codec, Overloaded("full", status=503), ANSWERED)
+    for number in range(3):
+        said = completion(codec, await done(made.work(request(codec, made, request_id=f"task-1/{number}"), epoch=4)))
+        assert said.outcome is Outcome.REFUSED
+    assert len(endpoint.calls) == 1, "the others were routed on without a call"
+    assert (made.guard.breaker.failures, made.guard.breaker.opened) == (0, 0)
+    assert made.guard.resting() > 0
+
+
+async def test_retries_stay_a_small_share_of_the_calls(codec: Codec) -> None:
+    """An outage that every call hits twice would be twice the load just when it can be borne least."""
+    endpoint = Scripted([SchemaViolated("no JSON")] * 400)
+    policy = WorkerPolicy(retries=1, backoff=0.0)
+    made = ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy)
+    for number in range(200):
+        await done(made.work(request(codec, made, request_id=f"task-1/{number}"), epoch=4))
+    assert 228 <= len(endpoint.calls) <= 232
+    assert made.guard.retries.withheld >= 168
+
+
+async def test_a_request_that_comes_back_is_a_retry_too(codec: Codec) -> None:
+    made, endpoint = worker(codec, *[ANSWERED] * 30)
+    route = Route("a", 0.2, 10, 10, attempt=3, first_sent=NOW, hash="h1", tried=("cloud", "own"))
+    for number in range(12):
+        asked = request(codec, made, route=route, request_id=f"task-1/{number}~3")
+        said = completion(codec, await done(made.work(asked, epoch=4)))
+    assert len(endpoint.calls) == 10
+    assert said.outcome is Outcome.REFUSED
+    assert said.error is not None
+    assert "used up its retries" in said.error.message
+
+
+class Sleepy(NoBacking):
+    """A server that sleeps."""
+
+    asleep = True
+    woken = 0
+
+    async def wake(self) -> None:
+        self.woken += 1
+        if self.woken == 2:
+            raise Overloaded("the server sleeps and has no /wake_up")
+
+
+async def test_a_server_that_sleeps_is_woken_before_the_call(codec: Codec) -> None:
+    endpoint, backing = Scripted([ANSWERED]), Sleepy()
+    policy = WorkerPolicy(retries=0, backoff=0.0)
+    made = ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy, backing=backing)
+    outcomes = []
+    for number in range(2):
+        answer = await done(made.work(request(codec, made, request_id=f"task-1/{number}"), epoch=4))
+        outcomes.append(completion(codec, answer).outcome)
+    assert (outcomes, backing.woken, len(endpoint.calls)) == ([Outcome.OK, Outcome.REFUSED], 2, 1)
+
+
+async def test_what_a_dropped_call_has_cost_is_counted(codec: Codec) -> None:
+    made, endpoint = worker(codec, ANSWERED)
+    await done(made.work(request(codec, made), epoch=4))
+    dropped = endpoint.calls[0].on_dropped
+    assert dropped is not None
+    dropped(Spent(10, 7, 0, estimated=True))
+    assert made.guard.lost_tokens == 7
+
+
+# -- the routing policy ------------------------------------------------------------------------------------------------
+
+
+async def test_a_prompt_that_is_too_long_goes_once_to_a_larger_window_and_is_paid_for_once(codec: Codec) -> None:
+    made, _ = worker(codec, ContextTooLong("8192 tokens at most"))
+    asked = request(codec, made)
+    answer = await done(made.work(asked, epoch=4))
+    said = completion(codec, answer)
+    assert (said.outcome, said.usage.cost_usd_micros) == (Outcome.REFUSED, 0)
+    onward = made.forward(asked, answer)
+    assert onward is not None
+    route = Route.decode(dict(onward.headers)[ROUTE])
+    assert (onward.topic, route.attempt, route.tried, route.overflow) == (
+        "aios.prompts",
+        2,
+        ("cloud",),
+        POOL.context_window,
+    )
+
+    larger, _ = worker(codec, ContextTooLong("still too long"))
+    again = request(codec, larger, route=route, request_id="task-1/2~2")
+    last = completion(codec, await done(larger.work(again, epoch=4)))
+    assert last.error is not None
+    assert (last.outcome, last.error.type, last.error.retryable) == (Outcome.FAILED, "ModelRefused", False)
+
+
+class Held(Scripted):
+    """Answers once it may."""
+
+    def __init__(self) -> None:
+        super().__init__([ANSWERED] * 10)
+        self.go = asyncio.Event()
+
+    async def complete(self, call: Call) -> Completed:
+        self.calls.append(call)
+        await self.go.wait()
+        return ANSWERED
+
+
+async def test_a_policy_that_came_while_a_request_waited_for_its_turn_counts(codec: Codec) -> None:
+    book, endpoint = PolicyBook(), Held()
+    made = ModelWorker(
+        POOL,
+        endpoint,
+        Topics(),
+        codec.store,
+        codec,
+        lambda: NOW,
+        WorkerPolicy(concurrency=1),
+        policies=book,
+    )
+    first = asyncio.create_task(done(made.work(request(codec, made), epoch=4)))
+    second = asyncio.create_task(done(made.work(request(codec, made, request_id="task-2/1"), epoch=4)))
+    while not endpoint.calls:
+        await asyncio.sleep(0)
+    book.apply(routing_version(parse_routing("classes: {public: {regions: [eu]}}")[0], NOW))
+    endpoint.go.set()
+    assert completion(codec, await first).outcome is Outcome.OK
+    denied = completion(codec, await second)
+    assert denied.error is not None
+    assert (denied.outcome, denied.error.type) == (Outcome.FAILED, "ClearanceDenied")
+    assert "region" in denied.error.message
+    assert len(endpoint.calls) == 1
+
+
+async def test_a_call_is_settled_with_what_its_completion_says(codec: Codec) -> None:
+    made, _ = worker(codec, ANSWERED)
+    asked = request(codec, made)
+    answer = await done(made.work(asked, epoch=4))
+    made.forward(asked, answer)
+    (sent,) = made.settle(answer)
+    entry = codec.decode_as(LedgerEntry, sent.value or b"")
+    assert (sent.topic, sent.key, entry.id, entry.epoch) == ("aios.journal.router", b"root-1", "task-1/2", 4)
+    assert entry.usd_micros == completion(codec, answer).usage.cost_usd_micros == 20
+
+
+async def test_where_calls_cost_nothing_nothing_is_settled(codec: Codec) -> None:
+    made, _ = worker(codec, ANSWERED)
+    made.pool = replace(made.pool, price=Price())
+    assert made.settle(await done(made.work(request(codec, made), epoch=4))) == ()
+
+
+async def test_a_probe_that_ends_in_a_defect_does_not_block_the_next_one(codec: Codec) -> None:
+    made, endpoint = worker(codec, ServerFault("oops", status=500), ServerFault("oops", status=500), ANSWERED)
+    for number in range(2):
+        await done(made.work(request(codec, made, request_id=f"task-1/{number}"), epoch=4))
+    made.guard.breaker._open_until = 0.0
+    complete = endpoint.complete
+
+    async def broken(call: Call) -> Completed:
+        raise ZeroDivisionError
+
+    endpoint.complete = broken  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        await done(made.work(request(codec, made, request_id="task-1/3"), epoch=4))
+    endpoint.complete = complete  # type: ignore[method-assign]
+    said = completion(codec, await done(made.work(request(codec, made, request_id="task-1/4"), epoch=4)))
+    assert said.outcome is Outcome.OK

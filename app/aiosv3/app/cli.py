@@ -19,11 +19,13 @@ from aiosv3.agents.errors import AgentDefinitionError
 from aiosv3.app.commands import (
     agents,
     approvals,
+    budget,
     config,
     dlq,
     doctor,
     prices,
     replay,
+    route,
     schedules,
     schemas,
     stack,
@@ -74,12 +76,14 @@ app.add_typer(worker.app, name="worker")
 for verb in (stuck.stuck, stuck.retry, stuck.fail, stuck.migrate):
     task.app.command()(verb)
 app.add_typer(task.app, name="task")
+app.add_typer(route.app, name="route")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(tools.app, name="tools")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(prices.app, name="prices")
+app.add_typer(budget.app, name="budget")
 app.command()(tools.stubs)
 app.command(name="eval")(evaluation)
 app.command()(tail.tail)

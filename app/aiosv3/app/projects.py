@@ -20,8 +20,9 @@ from pydantic import SecretStr
 
 from aiosv3.agents import Agent
 from aiosv3.agents.agent import parse_usd
+from aiosv3.app.pricing import Priced, Says, settled_prices
 from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
-from aiosv3.router.pools import Pool, Price
+from aiosv3.router.pools import Pool
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
 
@@ -155,18 +156,10 @@ def find_pools(
 
 
 def _cloud_pool(kind: str) -> PoolSettings:
-    """A small model of the provider at its list price, for public data only: more must be allowed in the file."""
+    """A small model of the provider, for public data only: more must be allowed in the file."""
     if kind == "openai":
-        return PoolSettings(
-            kind="openai", model="gpt-4o-mini", quality=0.7, input_usd_per_mtok=0.15, output_usd_per_mtok=0.6
-        )
-    return PoolSettings(
-        kind="anthropic",
-        model="claude-3-5-haiku-latest",
-        quality=0.75,
-        input_usd_per_mtok=0.8,
-        output_usd_per_mtok=4.0,
-    )
+        return PoolSettings(kind="openai", model="gpt-4o-mini", quality=0.7)
+    return PoolSettings(kind="anthropic", model="claude-haiku-4-5", quality=0.75)
 
 
 def _server_pool(server: LocalServer, model: str) -> PoolSettings:
@@ -219,26 +212,30 @@ def check_local_runtime(name: str, pool: PoolSettings) -> None:
         )
 
 
-def pool_of(name: str, settings: PoolSettings) -> Pool:
+def priced_pools(settings: Settings, pools: Mapping[str, PoolSettings], now: int) -> tuple[list[Pool], str]:
+    """The pools as router and workers see them, and the version of all their prices; the log says what they cost.
+
+    Raises :class:`SettingsError` and ``BadPrices``.
+    """
+    prices = settled_prices(settings, pools, now)
+    return [pool_of(name, pool, prices.pools[name]) for name, pool in pools.items()], prices.version
+
+
+def pool_of(name: str, settings: PoolSettings, priced: Priced) -> Pool:
     """The pool as router and worker see it."""
-
-    def micros(usd: float) -> int:
-        return round(usd * 1_000_000)
-
-    cached = settings.cached_usd_per_mtok
     return Pool(
         name=name,
         kind=settings.kind,
         model=settings.model,
         clearance=settings.clearance,
-        price=Price(
-            micros(settings.input_usd_per_mtok),
-            micros(settings.output_usd_per_mtok),
-            None if cached is None else micros(cached),
-        ),
+        price=priced.price,
         context_window=settings.context_window,
         quality=settings.quality,
         capabilities=frozenset(settings.capabilities),
+        region=settings.region,
+        data_terms=frozenset(settings.data_terms),
+        priced=priced.says is not Says.NOBODY,
+        later=priced.later,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,29 +18,39 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from aiosv3.agents.agent import parse_usd
+from aiosv3.app.poolsettings import PoolSettings, http_url, parse_clearance
 from aiosv3.app.toolsettings import ToolZoneSettings
-from aiosv3.router.endpoints.weights import SMOLLM2
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.topics import Topics
 
+__all__ = [
+    "PROJECT_FILE",
+    "AgentSettings",
+    "ClaimsSettings",
+    "KafkaSettings",
+    "MeshSettings",
+    "MetricsSettings",
+    "PersonSettings",
+    "PoolSettings",
+    "RegistrySettings",
+    "Settings",
+    "SettingsError",
+    "UpSettings",
+    "file_values",
+    "find_project",
+    "load_settings",
+    "project_file",
+]
+
 PROJECT_FILE: Final = "aiosv3.toml"
 
 _BROKER: Final = re.compile(r"(?:[a-zA-Z_]+://)?(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?")
-_CALL_TOOLS: Final = frozenset({"openai", "anthropic"})
-_LOCAL_DEFAULTS: Final = {
-    "model": SMOLLM2.model,
-    "clearance": Clearance.RESTRICTED,  # it never leaves the machine
-    "context_window": 2_048,  # it could read more, but not in a time that anybody waits
-    "quality": 0.1,
-    "concurrency": 4,
-}
 
 
 class SettingsError(AiosError):
@@ -51,31 +61,20 @@ class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _clearance(value: Any) -> Any:
-    return Clearance.parse(value) if isinstance(value, str) else value
-
-
-def _http_url(value: str) -> str:
-    """Empty, or an absolute http(s) URL without credentials, which belong into settings that are kept secret."""
-    if not value:
-        return value
-    url = urlsplit(value)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ValueError("this is no absolute http(s) URL: write it as http://host:port/path")
-    if url.username is not None or url.password is not None:
-        raise ValueError("a URL must carry no credentials: they have settings of their own")
-    return value
-
-
 class KafkaSettings(_Group):
     """Where the log is. ``properties`` go to librdkafka as they are (security and so on)."""
 
     bootstrap: str = ""
     """Empty: the broker of ``aiosv3 up`` in this project's state folder."""
     prefix: str = "aios."
+    """Of the names of all topics, groups and subjects."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 6
+    """Of each topic when it is created; they never change. 64 where growth is thinkable."""
     session_ms: Annotated[int, Field(ge=1_000)] = 6_000
+    """Milliseconds without a word from a worker after which its partitions go to another one. A broker with KIP-848 has
+    a time of its own: that is used where it is not longer than this."""
     properties: dict[str, SecretStr] = {}
+    """Of librdkafka, by its names: ``"sasl.password"``. All are kept secret."""
 
     @field_validator("bootstrap")
     @classmethod
@@ -96,24 +95,30 @@ class RegistrySettings(_Group):
     """A Confluent-compatible schema registry. Empty ``url``: that of ``aiosv3 up``, or none."""
 
     url: str = ""
+    """Empty: the registry of ``aiosv3 up``, or none."""
     username: str = ""
+    """For basic authentication."""
     password: SecretStr = SecretStr("")
+    """For basic authentication."""
     token: SecretStr = SecretStr("")
+    """For bearer authentication, instead of user name and password."""
     ca: str = ""
     """File with the certificates to trust, beside the project file where relative; empty: the usual ones."""
 
-    _check_url = field_validator("url")(_http_url)
+    _check_url = field_validator("url")(http_url)
 
 
 class MeshSettings(_Group):
     """What a task has that says nothing about itself, and the secret of reply tokens."""
 
     tenant: Annotated[str, Field(min_length=1)] = "default"
+    """Of a task that names none."""
     clearance: Clearance = Clearance.INTERNAL
+    """The class of the data of a task that names none."""
     secret: SecretStr = SecretStr("")
     """Empty: a random one, kept in the state folder of this project."""
 
-    _parse = field_validator("clearance", mode="before")(_clearance)
+    _parse = field_validator("clearance", mode="before")(parse_clearance)
 
 
 class ClaimsSettings(_Group):
@@ -122,6 +127,7 @@ class ClaimsSettings(_Group):
     """
 
     url: str = ""
+    """A folder, or ``s3://bucket/place``."""
 
     @field_validator("url")
     @classmethod
@@ -131,69 +137,21 @@ class ClaimsSettings(_Group):
         return value
 
 
-class PoolSettings(_Group):
-    """A pool: an endpoint, its model, what it may see, what it costs (US dollars per million tokens).
-
-    ``kind = "local"`` knows its model and limits itself; the others need ``model``, and vLLM a ``base_url``.
-    """
-
-    kind: Literal["openai", "anthropic", "vllm", "local"]
-    base_url: str = ""
-    """Empty: the provider's own."""
-    model: str = ""
-    api_key_env: str = ""
-    """Name of the environment variable with the key. Default: the provider's usual one for the provider's own URL,
-    none for another ``base_url``: a key goes to nobody for whom it was not made."""
-    clearance: Clearance = Clearance.PUBLIC
-    input_usd_per_mtok: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    output_usd_per_mtok: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    cached_usd_per_mtok: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    context_window: Annotated[int, Field(ge=1)] = 128_000
-    quality: Annotated[float, Field(ge=0, le=1)] = 0.5
-    capabilities: list[Literal["json", "tools", "vision"]] = ["json"]
-    """What its model can do; with ``tools`` by default where the provider's own API is asked."""
-    concurrency: Annotated[int, Field(ge=1)] = 32
-    timeout: Annotated[float, Field(gt=0)] = 120.0
-
-    _parse = field_validator("clearance", mode="before")(_clearance)
-    _check_url = field_validator("base_url")(_http_url)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        if values.get("kind") == "local":
-            return {**_LOCAL_DEFAULTS, **values}
-        if values.get("kind") in _CALL_TOOLS and not values.get("base_url"):
-            return {"capabilities": ["json", "tools"], **values}
-        return values
-
-    @model_validator(mode="after")
-    def _complete(self) -> PoolSettings:
-        if self.kind == "local":
-            if self.model != SMOLLM2.model:
-                raise ValueError(f"the local model is {SMOLLM2.model}: leave model out, or choose another kind")
-            if self.base_url:
-                raise ValueError("the local model runs in its worker: leave base_url out, or choose another kind")
-        elif not self.model:
-            raise ValueError(f'{self.kind} needs the name of a model: model = "…"')
-        if self.kind == "vllm" and not self.base_url:
-            raise ValueError('vllm needs an address: base_url = "http://HOST:8000/v1"')
-        return self
-
-
 class AgentSettings(_Group):
     """Overrides for one agent."""
 
     pool: str | None = None
+    """The only pool that it may use."""
     model: str | None = None
+    """The only model that it may use."""
     budget: float | None = None
+    """US dollars that the tree of a task may spend, instead of those in the code."""
     clearance: Clearance | None = None
+    """The least class of its prompts; it can only rise above the one in the code."""
     park_after: Annotated[float, Field(gt=0)] = 600.0
     """Seconds after which an open task no longer holds back its partition: a carry in the journal stands for it."""
 
-    _parse = field_validator("clearance", mode="before")(_clearance)
+    _parse = field_validator("clearance", mode="before")(parse_clearance)
 
     @field_validator("budget")
     @classmethod
@@ -207,6 +165,7 @@ class PersonSettings(_Group):
     """Somebody who may answer questions, and the roles in which they may."""
 
     roles: list[Annotated[str, Field(min_length=1)]] = []
+    """Those that an agent asks for with ``by=``."""
 
 
 class MetricsSettings(_Group):
@@ -215,19 +174,28 @@ class MetricsSettings(_Group):
     """
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Where ``/metrics`` is served; 0: nowhere."""
     host: str = "127.0.0.1"
+    """The address that it listens on."""
 
 
 class UpSettings(_Group):
     """What ``aiosv3 up`` starts: processes of each kind. Ports 0: free ones, the same each time."""
 
     agents: Annotated[int, Field(ge=0, le=64)] = 1
+    """Workers of each agent."""
     routers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Routers."""
     models: Annotated[int, Field(ge=0, le=64)] = 1
+    """Model workers of each pool."""
     tools: Annotated[int, Field(ge=0, le=64)] = 1
+    """Tool workers of each zone."""
     desks: Annotated[int, Field(ge=0, le=64)] = 1
+    """Desks, which check what people answer."""
     kafka_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Of the embedded broker."""
     registry_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Of the embedded schema registry."""
 
 
 class Settings(BaseSettings):
@@ -237,7 +205,9 @@ class Settings(BaseSettings):
 
     folder: Path = Path()
     state: Path = Path(".aiosv3")
+    """The state folder, beside the project file where relative."""
     agents: list[str] = []
+    """The agents of the project, each as ``module:function``."""
     kafka: KafkaSettings = KafkaSettings()
     registry: RegistrySettings = RegistrySettings()
     mesh: MeshSettings = MeshSettings()
@@ -302,8 +272,7 @@ def load_settings(path: Path | None = None) -> Settings:
     folder or above; none at all means defaults. Raises :class:`SettingsError` in words.
     """
     found = project_file(path)
-    values: dict[str, Any] = {} if found is None else _read(found)
-    _split_agents(values)
+    values = file_values(found)
     source = f"{PROJECT_FILE} or AIOSV3_…" if found is None else str(found)
     try:
         return Settings(**values)
@@ -311,6 +280,13 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError(f"{source}: {_words(error)}") from None
     except UnreadableVariable as error:
         raise SettingsError(f"the environment: {error}: lists and tables are written as JSON there") from None
+
+
+def file_values(found: Path | None) -> dict[str, Any]:
+    """What a project file says, as :class:`Settings` takes it; nothing where there is none."""
+    values: dict[str, Any] = {} if found is None else _read(found)
+    _split_agents(values)
+    return values
 
 
 def project_file(path: Path | None = None) -> Path | None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,26 +16,22 @@ from prometheus_client import start_http_server
 
 from aiosv3.agents import Agent, AgentSetup, AgentTenure, Defaults, ParkingPolicy
 from aiosv3.app.cards import card_of, publish_card
-from aiosv3.app.projects import agent_named, api_key, check_local_runtime, find_pools, mesh_secret, pool_of
-from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
+from aiosv3.app.projects import agent_named, mesh_secret
+from aiosv3.app.settings import AgentSettings, Settings, SettingsError
 from aiosv3.app.topology import (
     agent_records,
     agent_topics,
-    mesh_topics,
-    pool_records,
-    pool_topics,
     state_topic,
     zone_topics,
 )
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import RegistryUnavailable
-from aiosv3.schemas.records import PoolStatus
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
+from aiosv3.streams.beside import Beside
 from aiosv3.streams.claims import ClaimStore, open_claims
 from aiosv3.streams.commit import Commit
-from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Effector, EffectorTenure
 from aiosv3.streams.kafka import (
     Connection,
@@ -56,7 +50,6 @@ from aiosv3.streams.processor import OpenTenure, Processor
 from aiosv3.streams.tenure import Wiring
 
 if TYPE_CHECKING:
-    from aiosv3.router.endpoints import Endpoint
     from aiosv3.schemas.registry import RegistryClient
 
 _LOG: Final = logging.getLogger(__name__)
@@ -64,8 +57,6 @@ _DRAIN_S: Final = 10.0
 _FIRST_ANSWER_S: Final = 6.0
 """A broker that is not there is said within ten seconds of the command, start of the process included."""
 _SETTLE_S: Final = 10.0
-_ROUTER_LIMIT: Final = 5_000
-_USUAL_URLS: Final = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 _T = TypeVar("_T")
 
 
@@ -259,11 +250,14 @@ async def agent_processor(
     mesh: Mesh, agent: Agent[Any, Any], live_limit: int = 10_000, parking: ParkingPolicy | None = None
 ) -> Processor:
     """The processor of an agent, its topics and schemas ready."""
+    from aiosv3.app.policies import default_classes
+
     settings, topics = mesh.settings, mesh.topics
     kept = [] if agent.state_type is None else [state_topic(settings, topics, agent.name)]
     asked = [spec for zone in settings.tools for spec in zone_topics(settings, topics, zone)]
     await ensure(mesh, [*agent_topics(settings, topics, agent.name), *kept, *asked])
     setup = replace(agent_setup(mesh, agent), live_limit=live_limit)
+    setup = replace(setup, defaults=replace(setup.defaults, tenants=await default_classes(mesh)))
     if parking is not None:
         setup = replace(setup, parking=parking)
     await setup.schemas.register(mesh.store)
@@ -296,85 +290,21 @@ def agent_setup(mesh: Mesh, agent: Agent[Any, Any]) -> AgentSetup:
     )
 
 
-def effectors(wiring: Wiring, effector: Effector, limit: int, dead_letters: str) -> OpenTenure:
+def effectors(
+    wiring: Wiring, effector: Effector, limit: int, dead_letters: str, beside: Beside | None = None
+) -> OpenTenure:
     """Opens tenures of ``effector``, each with at most ``limit`` requests in work."""
 
     def open_tenure(partition: int, committed: Committed | None, start: Commit) -> EffectorTenure:
         return EffectorTenure(
-            wiring, partition, committed, start, effector=effector, limit=limit, dead_letters=dead_letters
+            wiring,
+            partition,
+            committed,
+            start,
+            effector=effector,
+            limit=limit,
+            dead_letters=dead_letters,
+            beside=beside,
         )
 
     return open_tenure
-
-
-async def run_router(settings: Settings) -> None:
-    """The router."""
-    from aiosv3.router.pools import PoolTable
-    from aiosv3.router.router import Router
-    from aiosv3.router.status import follow, read_statuses
-
-    async with open_mesh(settings, "aiosv3-router") as mesh:
-        pools = [pool_of(name, pool) for name, pool in find_pools(settings).items()]
-        await register_released(mesh, mesh_topics(mesh.topics))
-        await ensure(mesh, [t for pool in pools for t in pool_topics(settings, mesh.topics, pool.name)])
-        table = PoolTable()
-        await settled(lambda: read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0))
-        router = Router(mesh.topics, mesh.codec, pools, table, clock)
-        wiring = wiring_of(mesh, "router", mesh.topics.prompts(), mesh.topics.decisions())
-        processor = Processor(wiring, effectors(wiring, router, _ROUTER_LIMIT, mesh.topics.dead_letters()))
-        await serve(mesh, processor, [lambda: follow(mesh.log, mesh.codec, mesh.topics, table)])
-
-
-async def run_pool(settings: Settings, name: str) -> None:
-    """A model worker of pool ``name``."""
-    from aiosv3.router.history import HistoryReader
-    from aiosv3.router.status import publish, status_of
-    from aiosv3.router.worker import ModelWorker, WorkerPolicy
-
-    pools = find_pools(settings)
-    if name not in pools:
-        raise SettingsError(f"there is no pool {name!r}; there is {', '.join(sorted(pools))}")
-    given = pools[name]
-    endpoint = await _endpoint(name, given)
-    try:
-        async with open_mesh(settings, f"aiosv3-pool-{name}") as mesh:
-            await ensure(mesh, pool_topics(settings, mesh.topics, name))
-            inputs, own = mesh.topics.pool_prompts(name), mesh.topics.completions(name)
-            await register_released(mesh, pool_records(mesh.topics, name))
-            policy = WorkerPolicy(timeout=given.timeout)
-            pool = pool_of(name, given)
-            history = HistoryReader(mesh.claims)
-            wiring = wiring_of(mesh, f"pool.{name}", inputs, own)
-            shown = mesh.topics.deltas()
-            deltas = DeltaSender(mesh.log, mesh.codec, shown, settings.kafka.partitions, wiring.metrics)
-            worker = ModelWorker(pool, endpoint, mesh.topics, mesh.store, mesh.codec, clock, policy, history, deltas)
-            processor = Processor(wiring, effectors(wiring, worker, given.concurrency, mesh.topics.dead_letters()))
-            replica = f"{socket.gethostname()}-{os.getpid()}"
-
-            def status() -> PoolStatus:
-                return status_of(worker, replica, given.concurrency, clock())
-
-            await serve(mesh, processor, [lambda: publish(mesh.log, mesh.codec, mesh.topics, status)])
-    finally:
-        await endpoint.aclose()
-
-
-async def _endpoint(name: str, pool: PoolSettings) -> Endpoint:
-    """The endpoint of a pool, with all that it needs on this machine: the local model's file is fetched here."""
-    check_local_runtime(name, pool)
-    if pool.kind == "local":
-        from aiosv3.router.endpoints.weights import find_weights
-
-        await asyncio.to_thread(find_weights)
-    return endpoint_of(name, pool)
-
-
-def endpoint_of(name: str, pool: PoolSettings) -> Endpoint:
-    """The endpoint of a pool, not connected yet. Raises :class:`SettingsError`."""
-    from aiosv3.router.endpoints import Place, UnknownKind, open_endpoint
-
-    place = Place(pool.base_url or _USUAL_URLS.get(pool.kind), api_key(name, pool), in_flight=pool.concurrency)
-    try:
-        return open_endpoint(pool.kind, place)
-    except (UnknownKind, ValueError) as error:
-        raise SettingsError(f"pools.{name}: {error}") from None

@@ -10,11 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from aiosv3.router.breaker import Breaker, BreakerPolicy
 from aiosv3.router.endpoints.endpoint import Call, Completed, Endpoint
-from aiosv3.router.endpoints.errors import EndpointError
+from aiosv3.router.endpoints.errors import EndpointError, Spent
+from aiosv3.router.guard import Backing, Guard, GuardPolicy
 from aiosv3.router.history import HistoryReader, HistoryUnavailable
-from aiosv3.router.pools import Pool
+from aiosv3.router.ledger.settling import settlement
+from aiosv3.router.pools import Pool, Price
+from aiosv3.router.routing.book import PolicyBook
+from aiosv3.router.routing.fairness import FairTurns, Turn
+from aiosv3.router.routing.overflow import next_route, outcome_of
 from aiosv3.router.tokens import Shown, TokenStream
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
@@ -42,25 +46,29 @@ from aiosv3.streams.requests import Ask, read_request
 COMPLETION_TYPE: Final = b"aiosv3.completion"
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_PAUSE_S: Final = 30.0
+_FREE: Final = Price()
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """``timeout``: seconds a call may take. ``retries``: calls again on this replica before it is re-routed."""
+    """``timeout``: seconds a call may take. ``retries``: calls again on this replica before it is re-routed.
+
+    ``concurrency``: calls at once; what is read beyond them waits its tenant's turn.
+    """
 
     timeout: float = 120.0
+    concurrency: int = 32
     retries: int = 1
     backoff: float = 0.5
-    breaker: BreakerPolicy = BreakerPolicy()
+    guard: GuardPolicy = GuardPolicy()
 
 
 @dataclass(slots=True)
 class Load:
-    """What a replica tells about itself, besides its breaker. Latencies in milliseconds."""
+    """What a replica tells about itself, besides its guard. Latencies in milliseconds."""
 
     in_flight: int = 0
     latencies: list[int] | None = None
-    note: str = ""
 
     def took(self, milliseconds: int) -> None:
         """Remembers the latency of an answered call."""
@@ -68,7 +76,12 @@ class Load:
 
     def median(self) -> int | None:
         """The median of the last answered calls."""
-        return sorted(self.latencies)[len(self.latencies) // 2] if self.latencies else None
+        return self.percentile(0.5)
+
+    def percentile(self, share: float) -> int | None:
+        """What that share of the last answered calls kept."""
+        told = sorted(self.latencies or ())
+        return told[min(len(told) - 1, int(len(told) * share))] if told else None
 
 
 class ModelWorker:
@@ -85,10 +98,12 @@ class ModelWorker:
         policy: WorkerPolicy | None = None,
         history: HistoryReader | None = None,
         deltas: DeltaSender | None = None,
+        backing: Backing | None = None,
+        policies: PolicyBook | None = None,
     ) -> None:
         self.pool = pool
         self.policy = policy or WorkerPolicy()
-        self.breaker = Breaker(self.policy.breaker, time.monotonic)
+        self.guard = Guard(self.policy.guard, backing)
         self.load = Load()
         self._endpoint = endpoint
         self._topics = topics
@@ -97,6 +112,9 @@ class ModelWorker:
         self._clock = clock
         self._history = history or HistoryReader(None)
         self._deltas = deltas
+        self._last: tuple[bytes, Completion] | None = None
+        self._policies = policies or PolicyBook()
+        self._turns = FairTurns(self.policy.concurrency, self._policies.weight)
 
     def read(self, record: Record) -> Request | Unresolved:
         request = read_request(record)
@@ -119,9 +137,9 @@ class ModelWorker:
         return self._call(request, epoch)
 
     def _forbidden(self, ask: Ask, body: ModelRequest) -> StepFailure | None:
-        if ask.grant.clearance > self.pool.clearance:
-            seen = self.pool.clearance.label
-            words = f"{ask.grant.clearance.label} data reached pool {self.pool.name}, which may see {seen}: not sent"
+        denied = self._policies.current.denied(ask.grant, self.pool)
+        if denied is not None:
+            words = f"data reached pool {self.pool.name} that it must not see, and were not sent: {denied}"
             return StepFailure("ClearanceDenied", words, retryable=False)
         if ask.grant.exp is not None and ask.grant.exp <= self._clock():
             return StepFailure("StepTimeout", "the task's deadline passed before the model was called", retryable=False)
@@ -132,8 +150,15 @@ class ModelWorker:
         return None
 
     async def _call(self, request: Request, epoch: int) -> Outgoing:
-        ask, _ = request.body
+        ask, body = request.body
         await self._pause(ask)
+        async with self._turns.turn(_turn_of(ask)):
+            # The policy may have changed while it waited, and its time may be up.
+            if (failure := self._forbidden(ask, body)) is not None:
+                return self._completion(request, epoch, Outcome.FAILED, error=failure)
+            return await self._called(request, epoch)
+
+    async def _called(self, request: Request, epoch: int) -> Outgoing:
         self.load.in_flight += 1
         try:
             return await self._attempts(await self._recalled(request), epoch)
@@ -155,29 +180,42 @@ class ModelWorker:
         """A request that was here before waits, longer each time: every other eligible pool has failed too."""
         if self.pool.name in ask.route.tried:
             wait = self.policy.backoff * 2 ** (ask.route.attempt - 1)
-            await asyncio.sleep(min(_LONGEST_PAUSE_S, max(wait, self.breaker.remaining())))
+            await asyncio.sleep(min(_LONGEST_PAUSE_S, max(wait, self.guard.resting())))
 
     async def _attempts(self, request: Request, epoch: int) -> Outgoing:
+        guard = self.guard
+        lost = Usage()  # what calls have cost that came to nothing here
         for again in range(self.policy.retries + 1):
-            if not self.breaker.allow():
-                words = f"pool {self.pool.name} is cooling down: {self.load.note or 'its endpoint failed'}"
-                failure = StepFailure("ModelUnavailable", words, retryable=True)
-                return self._completion(request, epoch, Outcome.REFUSED, error=failure)
+            if (refusal := self._refusal(request.body[0], first=not again)) is not None:
+                failure = StepFailure("ModelUnavailable", f"pool {self.pool.name} {refusal}", retryable=True)
+                return self._completion(request, epoch, Outcome.REFUSED, error=failure, usage=lost)
             began = time.monotonic()
+            ticket = guard.pace.began()
             try:
+                await guard.backing.wake()
                 done = await self._complete(request, epoch)
             except EndpointError as error:
-                self._tell(error)
-                if again < self.policy.retries and error.retry and not error.retry_after_s:
+                guard.failed(error)
+                lost = _together(self._cost(error), lost)
+                if again < self.policy.retries and error.retry and not error.retry_after_s and guard.retries.take():
                     await asyncio.sleep(self.policy.backoff)
                     continue
-                return self._failed(request, epoch, error, began)
-            except asyncio.CancelledError:
-                self.breaker.undecided()
+                return self._failed(request, epoch, error, began, lost)
+            except BaseException:
+                guard.breaker.undecided()  # or the next probe would wait for this one's outcome for ever
                 raise
-            self.breaker.succeeded()
-            return self._answered(request, epoch, done, began)
+            finally:
+                guard.pace.ended(ticket)
+            return self._answered(request, epoch, done, began, lost)
         raise AssertionError("unreachable: the last attempt returns")
+
+    def _refusal(self, ask: Ask, *, first: bool) -> str | None:
+        """Why the endpoint is not called now. A request that comes back here is a retry, however it travelled."""
+        if first and self.pool.name not in ask.route.tried:
+            self.guard.retries.called()
+        elif first and not self.guard.retries.take():
+            return f"has used up its retries: {self.guard.note or 'its endpoint failed'}"
+        return self.guard.refusal()
 
     async def _complete(self, request: Request, epoch: int) -> Completed:
         """One call of the endpoint, shown where somebody follows it."""
@@ -223,43 +261,33 @@ class ModelWorker:
             tenant=ask.grant.tenant,
             priority=ask.route.priority,
             on_text=on_text,
+            on_dropped=self._dropped,
         )
 
-    def _tell(self, error: EndpointError) -> None:
-        """What the failure says about the endpoint."""
-        self.load.note = error.label  # a provider's message may quote the prompt; this topic is for everybody
-        if error.trips_breaker:
-            self.breaker.failed()
-        else:
-            self.breaker.undecided()
-        if error.retry_after_s:
-            self.breaker.pause(error.retry_after_s)
+    def _dropped(self, spent: Spent) -> None:
+        """A call was cancelled half-way: its partition went, and whoever has it now calls again."""
+        self.guard.lost_tokens += spent.output_tokens
 
-    def _answered(self, request: Request, epoch: int, done: Completed, began: float) -> Outgoing:
+    def _cost(self, error: EndpointError) -> Usage:
+        if not error.billed:
+            return Usage()
+        return self.pool.price.usage(error.input_tokens, error.output_tokens, error.cached_tokens)
+
+    def _answered(self, request: Request, epoch: int, done: Completed, began: float, lost: Usage) -> Outgoing:
         took = round((time.monotonic() - began) * 1000)
         self.load.took(took)
-        return self._completion(
-            request,
-            epoch,
-            Outcome.OK,
-            usage=self.pool.price.usage(done.input_tokens, done.output_tokens, done.cached_tokens),
-            latency_ms=took,
-            done=done,
-        )
+        self.guard.answered(done, took)
+        used = self.pool.price.usage(done.input_tokens, done.output_tokens, done.cached_tokens)
+        return self._completion(request, epoch, Outcome.OK, usage=_together(used, lost), latency_ms=took, done=done)
 
-    def _failed(self, request: Request, epoch: int, error: EndpointError, began: float) -> Outgoing:
-        outcome = Outcome.REFUSED if error.reroute or error.retry else Outcome.FAILED
-        kind = "ModelUnavailable" if outcome is Outcome.REFUSED else "ModelRefused"
-        words = f"{self.pool.name}: {type(error).__name__}: {error}"
-        usage = Usage()
-        if error.billed:
-            usage = self.pool.price.usage(error.input_tokens, error.output_tokens, error.cached_tokens)
+    def _failed(self, request: Request, epoch: int, error: EndpointError, began: float, lost: Usage) -> Outgoing:
+        outcome, failure = outcome_of(error, self.pool.name, request.body[0].route)
         return self._completion(
             request,
             epoch,
             outcome,
-            error=StepFailure(kind, words, retryable=error.retry or error.reroute),
-            usage=usage,
+            error=failure,
+            usage=lost,
             latency_ms=round((time.monotonic() - began) * 1000),
         )
 
@@ -303,9 +331,7 @@ class ModelWorker:
 
     def forward(self, request: Request, answer: Outgoing | Record) -> Outgoing | None:
         """The answer to the asker's journal; a refusal as the next attempt to ``prompts``."""
-        if answer.value is None:
-            raise MalformedValue("a completion without a value")
-        completion = self._codec.decode_as(Completion, answer.value)
+        completion = self._read_completion(answer)
         if completion.outcome is Outcome.REFUSED:
             return self._next_attempt(request, completion)
         if completion.reply is None:
@@ -325,12 +351,27 @@ class ModelWorker:
         source = provenance(request.record)
         return journal_outgoing(self._codec, completion.reply.topic, completion.reply.partition, back, source)
 
+    def _read_completion(self, answer: Outgoing | Record) -> Completion:
+        """Each one is asked for twice in a row: for its forward, and for what it has cost."""
+        value = answer.value
+        if value is None:
+            raise MalformedValue("a completion without a value")
+        last = self._last
+        if last is None or value is not last[0]:
+            last = self._last = value, self._codec.decode_as(Completion, value)
+        return last[1]
+
+    def settle(self, answer: Outgoing | Record) -> tuple[Outgoing, ...]:
+        """What the call has cost, for the router that reserved money for it; nothing where calls cost nothing."""
+        if self.pool.price == _FREE:
+            return ()
+        return (settlement(self._topics, self._codec, self._read_completion(answer)),)
+
     def _next_attempt(self, request: Request, completion: Completion) -> Outgoing:
         ask, _ = request.body
-        attempt = completion.attempt + 1
-        route = replace(ask.route, attempt=attempt, tried=(*ask.route.tried, completion.pool))
+        route = next_route(ask.route, completion.pool, self.pool.context_window, completion.error)
         changed = {
-            names.CE_ID: attempt_request_id(base_request_id(request.id), attempt).encode(),
+            names.CE_ID: attempt_request_id(base_request_id(request.id), route.attempt).encode(),
             names.ROUTE: route.encode(),
         }
         headers: Headers = [(name, changed.get(name, value)) for name, value in request.record.headers]
@@ -340,3 +381,18 @@ class ModelWorker:
         words = f"{self.pool.name}: {type(error).__name__}: {error}"
         failure = StepFailure("ModelUnavailable", words, retryable=False)
         return self._completion(request, epoch, Outcome.FAILED, error=failure)
+
+
+def _turn_of(ask: Ask) -> Turn:
+    return Turn(ask.grant.tenant, ask.route.tokens + ask.route.max_tokens, ask.route.priority, ask.grant.exp)
+
+
+def _together(last: Usage, before: Usage) -> Usage:
+    """What one request has cost in several calls; it is one call to whoever counts those."""
+    return Usage(
+        max(last.model_calls, before.model_calls),
+        last.input_tokens + before.input_tokens,
+        last.output_tokens + before.output_tokens,
+        last.cached_tokens + before.cached_tokens,
+        last.cost_usd_micros + before.cost_usd_micros,
+    )

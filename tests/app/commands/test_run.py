@@ -139,8 +139,12 @@ def test_ctrl_c_in_a_terminal_leaves_the_task_running(desk: Any, aiosv3: Any) ->
 
 
 def test_a_terminal_shows_what_happens_and_stdout_has_the_result_alone(desk: Any) -> None:
-    terminal = Terminal("run", "desk", '{"text": "ask"}', "-p", str(desk.file))
-    code, out = terminal.end()
-    assert (code, json.loads(out)) == (0, {"text": "an answer"})
-    assert "started (version " in terminal.shown
-    assert "answer of step 1:\r\nan answer\r\n" in terminal.shown
+    """Tokens are shown, not delivered: a result that is quicker than they are ends the show, so one of a few has them."""
+    for _ in range(5):
+        terminal = Terminal("run", "desk", '{"text": "ask"}', "-p", str(desk.file))
+        code, out = terminal.end()
+        assert (code, json.loads(out)) == (0, {"text": "an answer"})
+        assert "started (version " in terminal.shown
+        if "answer of step 1:\r\nan answer\r\n" in terminal.shown:
+            return
+    raise AssertionError(terminal.shown)

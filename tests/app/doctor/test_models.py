@@ -61,3 +61,17 @@ async def test_the_local_model_needs_its_runtime_and_its_file(
     assert (absent.level, "fetches it once" in (absent.action or "")) == (Level.WARNING, True)
     monkeypatch.setattr(weights, "cached_weights", lambda: tmp_path)
     assert (await one(case)).level is Level.OK
+
+
+async def test_a_pool_that_serves_needs_vllm_here(
+    case_of: Any, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    monkeypatch.setenv("PATH", str(folder))
+    given = '[pools.p]\nkind = "vllm"\nmodel = "Qwen/Qwen2.5-7B"\nserve = true\nvllm = { device = "cpu" }\n'
+    missing = await one(case_of(given))
+    assert (missing.level, "vllm is not installed here" in missing.message) == (Level.FAILED, True)
+    program = folder / "vllm"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    assert (await one(case_of(given))).level is Level.OK

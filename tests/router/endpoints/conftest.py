@@ -16,7 +16,7 @@ import pytest
 from aiosv3.router.endpoints.endpoint import Call
 from aiosv3.schemas.records import Message, Prompt, Role
 
-_OF_CALL = ("model", "timeout_s", "on_text", "tenant", "priority")
+_OF_CALL = ("model", "timeout_s", "on_text", "on_dropped", "tenant", "priority")
 End = Literal["keep", "close", "reset", "stall", "endless"]
 
 

@@ -20,7 +20,7 @@ llmock_testing = pytest.importorskip(
     "llmock.testing", reason="NO LLMOCK, so nothing independent judges the endpoints: pip install llmock==0.2.2"
 )
 Calls = Callable[..., Call]
-_MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-6"}
+_MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-6", "responses": "gpt-4o"}
 _TRIES = 4
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -52,7 +52,9 @@ async def _verdict(provider: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def _opened(provider: Any, kind: str) -> Any:
     async with AsyncExitStack() as stack:
-        endpoint = open_endpoint(kind, Place(provider.base_url(kind), SecretStr("key")))
+        api = kind if kind == "responses" else "chat"
+        spoken = "openai" if kind == "responses" else kind
+        endpoint = open_endpoint(spoken, Place(provider.base_url(spoken), SecretStr("key"), api=api))
         stack.push_async_callback(endpoint.aclose)
         yield endpoint
 

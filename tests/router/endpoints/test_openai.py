@@ -112,7 +112,7 @@ async def test_what_is_sent(misbehaving: Any, chat: OpenAIChat, call: Calls) -> 
 
 async def test_a_scheduling_server_is_told_priority_and_keeps_tenants_apart(misbehaving: Any, call: Calls) -> None:
     misbehaving.stream(*_PARIS)
-    endpoint = OpenAIChat(misbehaving.url, dialect=Dialect(schedules=True))
+    endpoint = OpenAIChat(misbehaving.url, dialect=Dialect(salts=True, priorities=True))
     for tenant in ("acme", "globex"):
         await endpoint.complete(call(tenant=tenant, priority=3))
     await endpoint.aclose()
@@ -120,6 +120,12 @@ async def test_a_scheduling_server_is_told_priority_and_keeps_tenants_apart(misb
     assert first["priority"] == 3
     assert first["cache_salt"] != second["cache_salt"]
     assert "acme" not in json.dumps(first)
+    endpoint = OpenAIChat(misbehaving.url, dialect=Dialect(salts=True))
+    await endpoint.complete(call(tenant="acme", priority=3))
+    await endpoint.aclose()
+    unordered = misbehaving.requests[2].json()
+    assert "priority" not in unordered, "a scheduler that does not go by it takes it and says nothing"
+    assert unordered["cache_salt"] == first["cache_salt"]
     assert "authorization" not in misbehaving.requests[0].headers
 
 

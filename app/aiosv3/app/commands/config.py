@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from aiosv3.app.commands.options import Json, Project, echo_json, located
+from aiosv3.app.addresses import located
+from aiosv3.app.commands.options import Json, Project, echo_json
 from aiosv3.app.effective import Effective, Source, effective, unused_variables
 from aiosv3.app.settings import file_values, load_settings, project_file
 

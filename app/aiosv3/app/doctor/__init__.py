@@ -10,6 +10,7 @@ from aiosv3.app.doctor import (
     group,
     localstack,
     models,
+    prices,
     project,
     registry,
     topics,
@@ -21,7 +22,7 @@ from aiosv3.app.doctor.finding import Finding, Level
 
 CHECKS: Final[dict[str, Check]] = {
     module.NAME: module.check
-    for module in (versions, project, disk, localstack, claims, broker, group, topics, clock, registry, models)
+    for module in (versions, project, disk, localstack, claims, broker, group, topics, clock, registry, models, prices)
 }
 """By name, in the order in which they are shown."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
+from aiosv3.app.backings import check_serving
 from aiosv3.app.doctor.aside import aside
 from aiosv3.app.doctor.case import Case
 from aiosv3.app.doctor.finding import Finding
+from aiosv3.app.modelworkers import endpoint_of
 from aiosv3.app.projects import check_local_runtime
 from aiosv3.app.settings import PoolSettings
-from aiosv3.app.workers import endpoint_of
 from aiosv3.router.endpoints import EndpointError
 from aiosv3.router.endpoints.errors import ModelMissing
 from aiosv3.schemas.errors import AiosError
@@ -21,11 +23,14 @@ NAME = "models"
 async def check(case: Case) -> Sequence[Finding]:
     """All pools at once."""
     pools = await case.pools()
-    return await asyncio.gather(*(_pool(name, pool, case.patience) for name, pool in sorted(pools.items())))
+    folder = case.settings.folder
+    return await asyncio.gather(*(_pool(name, pool, case.patience, folder) for name, pool in sorted(pools.items())))
 
 
-async def _pool(name: str, pool: PoolSettings, patience: float) -> Finding:
+async def _pool(name: str, pool: PoolSettings, patience: float, folder: Path) -> Finding:
     try:
+        if pool.serve:
+            return await _served(name, pool, folder)
         return await (_local(name, pool) if pool.kind == "local" else _endpoint(name, pool, patience))
     except AiosError as error:
         return Finding.failed(_named(name), str(error))
@@ -72,6 +77,11 @@ async def _local(name: str, pool: PoolSettings) -> Finding:
             _named(name), message, "nothing: its worker fetches it once (93 MB), which needs a network"
         )
     return Finding.ok(_named(name), f"{pool.model} in its worker, runtime and weights are here")
+
+
+async def _served(name: str, pool: PoolSettings, folder: Path) -> Finding:
+    await aside(lambda: check_serving(name, pool, folder))  # raises where this machine cannot
+    return Finding.ok(_named(name), f"{pool.model} is served by its worker, and vllm is here")
 
 
 def _named(name: str) -> str:

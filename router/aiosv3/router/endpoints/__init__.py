@@ -38,13 +38,19 @@ class UnknownKind(AiosError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an endpoint is. ``in_flight``: calls at once, more wait. ``cache``: folder for the local model's file."""
+    """Where an endpoint is. ``in_flight``: calls at once, more wait. ``cache``: folder for the local model's file.
+
+    ``priorities``: its scheduler goes by the priority of a call (vLLM with ``--scheduling-policy priority``).
+    ``api``: of kind ``openai``, which of its APIs: ``chat`` or ``responses``.
+    """
 
     base_url: str | None = None
     api_key: SecretStr | None = None
     in_flight: int = 64
     verify: ssl.SSLContext | None = None
     cache: Path | None = None
+    priorities: bool = False
+    api: str = "chat"
 
     def url(self) -> str:
         """The base URL. Raises ``UnknownKind`` in words where none is configured."""
@@ -72,16 +78,21 @@ def open_endpoint(kind: str, place: Place) -> Endpoint:
 def _openai(place: Place) -> Endpoint:
     from aiosv3.router.endpoints.clients import ClientLimits
     from aiosv3.router.endpoints.openai import OpenAIChat
+    from aiosv3.router.endpoints.responses import OpenAIResponses
 
-    return OpenAIChat(place.url(), place.api_key, clients=ClientLimits(place.in_flight), verify=place.verify)
+    clients = ClientLimits(place.in_flight)
+    if place.api == "responses":
+        return OpenAIResponses(place.url(), place.api_key, clients=clients, verify=place.verify)
+    return OpenAIChat(place.url(), place.api_key, clients=clients, verify=place.verify)
 
 
 def _vllm(place: Place) -> Endpoint:
     from aiosv3.router.endpoints.clients import ClientLimits
     from aiosv3.router.endpoints.openai import Dialect, OpenAIChat
 
+    dialect = Dialect(salts=True, priorities=place.priorities)
     clients = ClientLimits(place.in_flight)
-    return OpenAIChat(place.url(), place.api_key, dialect=Dialect(schedules=True), clients=clients, verify=place.verify)
+    return OpenAIChat(place.url(), place.api_key, dialect=dialect, clients=clients, verify=place.verify)
 
 
 def _anthropic(place: Place) -> Endpoint:
@@ -100,6 +111,8 @@ def _local(place: Place) -> Endpoint:
 KINDS: Final[Mapping[str, Kind]] = {
     "anthropic": Kind(_anthropic, "Anthropic's Messages API, streamed.", "https://HOST"),
     "local": Kind(_local, "SmolLM2-135M-Instruct in this process, on the CPU: honest, small, no network."),
-    "openai": Kind(_openai, "Any OpenAI-compatible chat API: clouds, Ollama, llama.cpp.", "http://HOST:PORT/v1"),
+    "openai": Kind(
+        _openai, "Any OpenAI-compatible API, chat or responses: clouds, Ollama, llama.cpp.", "http://HOST:PORT/v1"
+    ),
     "vllm": Kind(_vllm, "vLLM: the same, with its priorities and a prefix cache a tenant.", "http://HOST:PORT/v1"),
 }

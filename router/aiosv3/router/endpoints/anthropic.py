@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from aiosv3.router.endpoints.clients import ClientLimits
 from aiosv3.router.endpoints.conversation import Turn, tools, turns
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
-from aiosv3.router.endpoints.errors import StreamCut
+from aiosv3.router.endpoints.errors import Spent, StreamCut
 from aiosv3.router.endpoints.exchange import Exchange, Question, ReplyLimits
 from aiosv3.router.endpoints.faults import failed_midway
 from aiosv3.router.endpoints.openai import idempotency_header
@@ -56,7 +56,7 @@ class AnthropicMessages:
         self._http = Exchange(base_url, headers, secret=secret, clients=clients, reply=reply, verify=verify)
 
     async def complete(self, call: Call) -> Completed:
-        reading = MessageReading(call.prompt, on_text=call.on_text)
+        reading = MessageReading(call.prompt, on_text=call.on_text, on_dropped=call.on_dropped)
         headers = {"idempotency-key": idempotency_header(call.idempotency_key)}
         await self._http.ask(Question("v1/messages", _body(call), call.timeout_s, headers), reading)
         return reading.completed()
@@ -71,8 +71,13 @@ class AnthropicMessages:
 class MessageReading(Reading):
     """Takes events from ``message_start`` to ``message_stop``; a stop reason must have come in between."""
 
-    def __init__(self, prompt: Prompt, on_text: Callable[[str], None] | None = None) -> None:
-        super().__init__(prompt, on_text=on_text)
+    def __init__(
+        self,
+        prompt: Prompt,
+        on_text: Callable[[str], None] | None = None,
+        on_dropped: Callable[[Spent], None] | None = None,
+    ) -> None:
+        super().__init__(prompt, on_text=on_text, on_dropped=on_dropped)
         self._blocks: dict[int, ToolCall | None] = {}
         self._structured = prompt.output_schema is not None
 

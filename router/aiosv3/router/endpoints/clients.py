@@ -47,7 +47,7 @@ class ClientPool:
     ) -> None:
         self.limits = limits or ClientLimits()
         self._base_url = checked_url(base_url)
-        self._verify = verify or _tls(self._base_url)
+        self._verify = verify or tls_for(self._base_url)
         self._slots = asyncio.Semaphore(self.limits.in_flight)
         self._seats: list[_Seats] = []
         self._closed = False
@@ -98,7 +98,7 @@ class ClientPool:
         )
 
 
-def _tls(base_url: str) -> ssl.SSLContext:
+def tls_for(base_url: str) -> ssl.SSLContext:
     """One context for all clients: loading certificates takes tens of milliseconds. Without TLS it trusts nobody."""
     if base_url.startswith("http:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from aiosv3.router.endpoints.errors import Spent
 from aiosv3.schemas.records import Prompt
 
 
@@ -17,7 +18,8 @@ class Call:
     everything: waiting for a free connection, sending, and the last byte. ``priority``: lower is sooner; only
     endpoints that schedule by it (vLLM) are told. ``on_text`` is called with each piece of the answer's text as the
     model writes it, on the event loop; it never raises. A structured answer comes as it is on its way, which may be
-    wrapped; reasoning, refusals and tool calls do not come.
+    wrapped; reasoning, refusals and tool calls do not come. ``on_dropped`` is told what a call has cost that was sent
+    and is cancelled; a call that ends in any other way says it itself.
     """
 
     prompt: Prompt
@@ -27,6 +29,7 @@ class Call:
     tenant: str | None = None
     priority: int | None = None
     on_text: Callable[[str], None] | None = None
+    on_dropped: Callable[[Spent], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,10 @@ class Exchange:
                 request = client.stream("POST", question.path, content=content, headers={**headers, **question.headers})
                 async with request as response:
                     await self._answer(response, reading)
+        except asyncio.CancelledError:
+            if sent:
+                reading.dropped()
+            raise
         except TimeoutError:
             words = f"no complete answer within {question.timeout_s:g} s"
             raise CallTimeout(words, spent=reading.spent() if sent else None) from None

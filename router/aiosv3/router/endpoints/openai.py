@@ -35,11 +35,13 @@ class Dialect:
     """What servers disagree about.
 
     ``limit_field``: the name of the output limit; a server that refuses one name is asked with the other from then on.
-    ``schedules``: takes vLLM's ``priority`` and ``cache_salt`` (tenants share no prefix cache, so none can time it).
+    ``salts``: takes vLLM's ``cache_salt`` (tenants share no prefix cache, so none can time it). ``priorities``: its
+    scheduler goes by ``priority``; a server whose scheduler does not takes the field and says nothing.
     """
 
     limit_field: str = _OLD_LIMIT
-    schedules: bool = False
+    salts: bool = False
+    priorities: bool = False
 
 
 class OpenAIChat:
@@ -88,7 +90,7 @@ class OpenAIChat:
         return answer if answer.tool_calls is not None else replace(answer, text=unrooted(answer.text))
 
     async def _ask(self, call: Call, limit_field: str) -> Completed:
-        reading = ChatReading(call.prompt, on_text=call.on_text)
+        reading = ChatReading(call.prompt, on_text=call.on_text, on_dropped=call.on_dropped)
         headers = {"idempotency-key": idempotency_header(call.idempotency_key)}
         question = Question("chat/completions", self._body(call, limit_field), call.timeout_s, headers)
         await self._http.ask(question, reading)
@@ -113,8 +115,10 @@ class OpenAIChat:
             schema = read_schema(prompt.output_schema)
             wanted = {"name": "answer", "schema": schema, "strict": is_closed(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        if self._dialect.schedules:
-            body |= _scheduling(call)
+        if self._dialect.priorities and call.priority is not None:
+            body["priority"] = call.priority
+        if self._dialect.salts and call.tenant is not None:
+            body["cache_salt"] = hashlib.sha256(call.tenant.encode("utf-8", "surrogatepass")).hexdigest()
         return body
 
 
@@ -204,12 +208,3 @@ def _message(turn: Turn) -> dict[str, Any]:
     if turn.answers is not None:
         message["tool_call_id"] = turn.answers
     return message
-
-
-def _scheduling(call: Call) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if call.priority is not None:
-        fields["priority"] = call.priority
-    if call.tenant is not None:
-        fields["cache_salt"] = hashlib.sha256(call.tenant.encode("utf-8", "surrogatepass")).hexdigest()
-    return fields

@@ -60,6 +60,7 @@ class Reading(ABC):
         prompt: Prompt,
         clock: Callable[[], float] = time.monotonic,
         on_text: Callable[[str], None] | None = None,
+        on_dropped: Callable[[Spent], None] | None = None,
     ) -> None:
         self.finished = False
         self.provider_request_id: str | None = None
@@ -69,6 +70,7 @@ class Reading(ABC):
         self._prompt = prompt
         self._clock = clock
         self._on_text = on_text
+        self._on_dropped = on_dropped
         self._began = clock()
         self._first_at: float | None = None
         self._text: list[str] = []
@@ -96,6 +98,11 @@ class Reading(ABC):
         if text and self._first_at is None:
             self._first_at = self._clock()
         self._characters += len(text)
+
+    def dropped(self) -> None:
+        """Whoever asked has gone before the end: what came is paid for all the same."""
+        if self._on_dropped is not None:
+            self._on_dropped(self.spent())
 
     def spent(self) -> Spent:
         """What the call has cost so far: the provider's numbers where told, else estimates."""

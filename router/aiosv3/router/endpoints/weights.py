@@ -88,7 +88,7 @@ def find_weights(weights: Weights = SMOLLM2, cache: Path | None = None, fetch: F
 
 
 def cached_weights(weights: Weights = SMOLLM2, cache: Path | None = None) -> Path | None:
-    """The file, whole, where it is on this machine; None: it has to be fetched. Blocks for as long as reading it takes."""
+    """The file, whole, where it is on this machine; None: it has to be fetched. Reads all of it: blocks for a while."""
     path = _place(weights, cache)
     return path if _is_intact(path, weights) else None
 
