@@ -1,7 +1,6 @@
 """An embedded schema registry that Confluent's clients talk to: HTTP on loopback, storage in a topic.
 
-For ``aiosv3 up`` and tests: no authentication, Avro without references. Every release of this distribution's own
-schemas is known from the start under its released id, so ids are equal on every machine.
+For ``aiosv3 up`` and tests: no authentication, Avro without references. Our schemas have their released ids at once.
 """
 
 from __future__ import annotations
@@ -55,10 +54,11 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = 200, self._answer()
         except RegistryError as error:
             status, answer = int(str(error.code)[:3]), {"error_code": error.code, "message": str(error)}
-        content = json.dumps(answer).encode("utf-8")
+        content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", _MEDIA[0])
         self.send_header("Content-Length", str(len(content)))
+        self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
         self.wfile.write(content)
 
