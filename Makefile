@@ -7,8 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 # The interpreter that makes the environment; another one: make PY=python3.13 test
 PY ?= python3
 VENV ?= .venv
-# Test processes side by side; tests that share a broker stay together by their xdist group.
-JOBS ?= 2
+# Test processes side by side (many wait for a broker or a timer more than they work); tests that share a broker stay together by their xdist group.
+JOBS ?= 3
 SEEDS ?= 0:200
 
 BIN := $(VENV)/bin
