@@ -213,7 +213,9 @@ def decide(
             refusals.append(refusal[0])
             candidates.append(_candidate(case, refusal[1], None))
     seen = tuple(candidates)
-    pool, reason, cost, error = _best(wanted.route, fitting, directive) if fitting else _refused(seen, refusals, wanted.route.found)
+    pool, reason, cost, error = (
+        _best(wanted.route, fitting, directive) if fitting else _refused(seen, refusals, wanted.route.found)
+    )
     return Choice(
         pool,
         reason,

@@ -139,7 +139,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_task_running(desk: Any, aiosv3: Any) ->
 
 
 def test_a_terminal_shows_what_happens_and_stdout_has_the_result_alone(desk: Any) -> None:
-    """Tokens are shown, not delivered: a result that is quicker than they are ends the show, so one of a few has them."""
+    """Tokens are shown, not delivered: a result that is quicker than they are ends the show. One of a few has them."""
     for _ in range(5):
         terminal = Terminal("run", "desk", '{"text": "ask"}', "-p", str(desk.file))
         code, out = terminal.end()
