@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from aiosv3.app.backings import behind, plan_of
+from aiosv3.app.backings import behind, plan_of, serving_of
 from aiosv3.app.settings import PoolSettings, SettingsError
 from aiosv3.router.vllm.serving import ServerFailed
 
@@ -88,6 +88,16 @@ async def test_where_vllm_is_missing_it_says_so_and_what_to_do(tmp_path: Path, m
     with _no_vllm(monkeypatch, tmp_path), pytest.raises(SettingsError, match=r"pools\.own: vllm is not installed here"):
         async with behind("own", pool(), tmp_path, lambda: 5):
             raise AssertionError("it is not up")
+
+
+def test_what_should_be_known_before_it_is_served_is_logged(
+    program: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    del program
+    deep = pool(model="deepseek-ai/DeepSeek-V3", capabilities=["json", "tools"])
+    serving_of("own", deep, tmp_path)
+    assert "pool own: " in caplog.text
+    assert "give its path as chat_template" in caplog.text
 
 
 def test_the_plan_is_that_of_the_settings(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiosv3.app.settings import PoolSettings, SettingsError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from aiosv3.router.guard import Backing
     from aiosv3.router.vllm.command import ServePlan
     from aiosv3.router.vllm.serving import Serving
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ def serving_of(name: str, pool: PoolSettings, folder: Path) -> Serving:
     """The server of a pool that runs its own, not started yet. Raises :class:`SettingsError`."""
     from aiosv3.router.vllm.command import (
         CannotServe,
+        advice,
         arguments_of,
         check_device,
         environment_of,
@@ -70,6 +74,8 @@ def serving_of(name: str, pool: PoolSettings, folder: Path) -> Serving:
         check_device(plan)
     except CannotServe as error:
         raise SettingsError(f"pools.{name}: {error}") from None
+    if (said := advice(plan)) is not None:
+        _LOG.warning("pool %s: %s", name, said)
     policy = ServingPolicy(start=pool.vllm.start_timeout, drain=pool.vllm.drain)
     return Serving(command, environment_of(plan, os.environ), plan.base_url, policy)
 
