@@ -43,6 +43,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "app/aiosv3/app/commands/routeview.py": "tests/app/commands/test_route.py, with the command that shows it",
     "router/aiosv3/router/endpoints/": "tests/router/endpoints: each provider, each fault, the kinds",
     "router/aiosv3/router/routing/errors.py": "raised all over; tests name them where they are raised",
+    "router/aiosv3/router/__init__.py": "what it exports: tests/router/test_exported.py",
     "schemas/aiosv3/schemas/__init__.py": "what it exports: tests/schemas/test_exported.py",
     "schemas/aiosv3/schemas/compiled.py": "tests/schemas/test_codec.py: the bytes against fastavro's",
     "schemas/aiosv3/schemas/contents.py": "tests/schemas/test_envelope.py and test_state.py",
