@@ -21,4 +21,4 @@ def test_the_package_alone_loads_nothing_of_itself() -> None:
 
 def test_an_unknown_name_is_said() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = aiosv3.router.nothing  # type: ignore[attr-defined]
+        _ = aiosv3.router.nothing
