@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -110,6 +112,23 @@ def test_ci_runs_what_the_pages_tell_people_to_run() -> None:
     assert "\nset -euo pipefail\n" in text
     for verb in ("test", "check"):
         assert re.search(rf"^step make {verb}\b", text, re.MULTILINE), f".ci/run does not run make {verb}"
+
+
+def test_tests_of_one_group_share_a_process(tmp_path: Path) -> None:
+    """What they share is started once: a broker, a stack, topics under one name."""
+    (tmp_path / "test_group.py").write_text(
+        "import os, pytest\n"
+        "pytestmark = pytest.mark.xdist_group('shared')\n"
+        "@pytest.mark.parametrize('number', range(6))\n"
+        "def test_one(number): open('workers', 'a').write(os.environ['PYTEST_XDIST_WORKER'] + chr(10))\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "-p", "no:cacheprovider", "."]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    workers = (tmp_path / "workers").read_text(encoding="utf-8").split()
+    assert (len(workers), len(set(workers))) == (6, 1)
 
 
 def test_the_licence_is_the_whole_apache_licence() -> None:
