@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from aiosv3.agents import Context, Conversation
-from aiosv3.agents.worker.judging import AT_ONCE
+from aiosv3.agents.steps import ModelStep
+from aiosv3.agents.worker import sending
+from aiosv3.agents.worker.judging import AT_ONCE, verdict_on
+from aiosv3.prompts.scan import Verdict
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.headers import Clearance, Grant, Route
 from aiosv3.schemas.records import Message, Prompt, Role
@@ -53,6 +58,45 @@ def test_the_request_has_the_class_of_its_text(
     stage.settle()
     (request,) = stage.prompts()
     assert said(request) == expected
+
+
+def test_long_tool_schemas_are_looked_at_in_pieces_too() -> None:
+    tools = json.dumps([{"name": "a", "description": "word " * AT_ONCE}])
+    prompt = Prompt((Message(Role.USER, "hello"),), None, 10, tools=tools)
+    route = Route(None, "auto", 0, 0)
+    step = ModelStep(id="1", hash="", first_sent=0, due=None, prompt=prompt, route=route)
+    later = verdict_on(step, Clearance.PUBLIC)
+    assert asyncio.iscoroutine(later)
+    assert asyncio.run(later) == Verdict(Clearance.PUBLIC)
+
+
+@pytest.mark.parametrize("hindrance", ["stuck", "silent"])
+def test_what_happens_while_a_text_is_looked_at_counts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, hindrance: str
+) -> None:
+    """A task that got stuck sends nothing (rule 20), and no step starts while no broker answers (rule 6)."""
+    looking: list[asyncio.Future[Verdict]] = []
+
+    def later(_step: ModelStep, _given: Clearance) -> asyncio.Future[Verdict]:
+        looking.append(asyncio.get_running_loop().create_future())
+        return looking[0]
+
+    monkeypatch.setattr(sending, "verdict_on", later)
+    worker = stage.worker(asks).start()
+    stage.task("t1", "hello", headers=PUBLIC)
+    stage.run(lambda: bool(looking))
+    run, alive = worker.tenure.live["t1"].run, worker.member.alive
+    if hindrance == "stuck":
+        run.stuck = "its code has changed"
+    else:
+        monkeypatch.setattr(worker.member, "alive", lambda: False)
+    looking[0].set_result(Verdict(Clearance.PUBLIC))
+    stage.settle()
+    assert stage.prompts() == []
+    if hindrance == "silent":
+        monkeypatch.setattr(worker.member, "alive", alive)
+        stage.advance(2)
+        assert len(stage.prompts()) == 1
 
 
 def test_a_class_never_falls(stage: Stage) -> None:

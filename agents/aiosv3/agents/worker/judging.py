@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from aiosv3.agents.steps import ModelStep
-from aiosv3.prompts.scan import Judging, Verdict, judge
+from aiosv3.prompts.scan import Judging, Verdict, judge, texts_of
 from aiosv3.schemas.headers import Clearance
 
 AT_ONCE: Final = 20_000
@@ -24,7 +24,7 @@ def verdict_on(step: ModelStep, given: Clearance) -> Verdict | Awaitable[Verdict
     known = Verdict(given) if step.stored <= given else Verdict(step.stored, (HISTORY,))
     if known.clearance is Clearance.RESTRICTED:
         return known
-    if sum(len(message.content) for message in step.prompt.messages) <= AT_ONCE:
+    if sum(map(len, texts_of(step.prompt))) <= AT_ONCE:
         return _higher(known, judge(step.prompt))
     return _judged_beside(known, step)
 

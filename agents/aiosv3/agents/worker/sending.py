@@ -167,10 +167,12 @@ class StepSender:
 
     async def _ask_later(self, live: LiveTask, step: ModelStep, source: bytes, verdict: Awaitable[Verdict]) -> None:
         found = await verdict
+        while not self._wiring.member.alive():
+            await asyncio.sleep(_RETRY_S)
         live.sending -= 1
         if self._stopped:
             return
-        if live.run.wants(step):
+        if live.run.stuck is None and live.run.wants(step):
             self._request(live, step, self.messages.model_request(live.run, step, source, found))
         else:
             self._settled(live)

@@ -5,6 +5,6 @@ says what and where, not which.
 """
 
 from aiosv3.prompts.scan.finding import Detector, Finding, Verdict
-from aiosv3.prompts.scan.scanner import DETECTORS, Judging, judge, scan
+from aiosv3.prompts.scan.scanner import DETECTORS, Judging, judge, scan, texts_of
 
-__all__ = ["DETECTORS", "Detector", "Finding", "Judging", "Verdict", "judge", "scan"]
+__all__ = ["DETECTORS", "Detector", "Finding", "Judging", "Verdict", "judge", "scan", "texts_of"]

@@ -70,7 +70,7 @@ class Judging:
 
     def __iter__(self) -> Iterator[None]:
         try:
-            for text in _texts(self._prompt):
+            for text in texts_of(self._prompt):
                 for window in _windows(text):
                     self._look(window)
                     yield
@@ -87,7 +87,8 @@ class Judging:
                 self._found[detector.kind] = detector.clearance
 
 
-def _texts(prompt: Prompt) -> Iterator[str]:
+def texts_of(prompt: Prompt) -> Iterator[str]:
+    """All texts of a prompt that a model is shown."""
     for message in prompt.messages:
         yield from filter(None, (message.content, message.tool_calls))
     yield from filter(None, (prompt.tools, prompt.output_schema))
