@@ -24,15 +24,15 @@ class Conversation:
 
     ``turns`` are the newest ones. Older ones lie in the claim store as blocks, of which ``head`` claims the newest;
     only the worker that calls the model reads them. ``stored`` counts their turns, ``stored_tokens`` (an estimate) what
-    they add to a prompt, ``stored_class`` is the least data class that their text allows (0 public to 3 restricted).
-    ``len`` counts all turns.
+    they add to a prompt. ``stored_class`` is the least data class that their text allows, 0 public to 3 restricted;
+    None: not known, since some were stored without a look at them. ``len`` counts all turns.
     """
 
     head: str | None = None
     turns: list[Message] = field(default_factory=list)
     stored: int = 0
     stored_tokens: int = 0
-    stored_class: int = 0
+    stored_class: int | None = None
 
     def __len__(self) -> int:
         return self.stored + len(self.turns)
@@ -59,11 +59,14 @@ class Conversation:
         raw = Block(self.head, tuple(self.turns)).encode()
         self.head = claim_of(raw)
         sealed[self.head] = raw
-        self.stored += len(self.turns)
         turns = Prompt(tuple(self.turns), None, 0)
         self.stored_tokens += estimate_tokens(turns)
         # Whoever asks about the conversation later has only the claim: what stands in the blocks is said along with it.
-        self.stored_class = max(self.stored_class, judge(turns).clearance)
+        if self.stored == 0:
+            self.stored_class = judge(turns).clearance
+        elif self.stored_class is not None:
+            self.stored_class = max(self.stored_class, judge(turns).clearance)
+        self.stored += len(self.turns)
         self.turns = []
 
 

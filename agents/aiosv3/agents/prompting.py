@@ -44,7 +44,8 @@ def stored_class(body: Prompt, prompt: str | Prompt | Conversation) -> Clearance
     """The least class that the history of ``body`` allows, which lies elsewhere. Of a claim alone nothing is known."""
     if body.history is None:
         return Clearance.PUBLIC
-    return Clearance(prompt.stored_class) if isinstance(prompt, Conversation) else Clearance.RESTRICTED
+    known = prompt.stored_class if isinstance(prompt, Conversation) else None
+    return Clearance.RESTRICTED if known is None else Clearance(known)
 
 
 def complexity_of(prompt: Prompt, asked: float | None, wished: Complexity) -> float:

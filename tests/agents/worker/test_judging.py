@@ -139,6 +139,20 @@ def test_what_a_conversation_has_stored_counts_too(stage: Stage) -> None:
     ]
 
 
+def test_what_was_stored_without_a_look_at_it_stays_unknown(stage: Stage) -> None:
+    async def goes_on(ctx: Context, claim: str) -> str:
+        talk = Conversation(head=claim, stored=2, stored_tokens=9)
+        talk.append("user", "word " * 600)
+        assert (talk.stored, talk.stored_class) == (3, None)
+        talk.append("user", "and now?")
+        return await ctx.generate(talk)
+
+    stage.worker(goes_on).start()
+    stage.task("t1", "sha256-" + "0" * 64, headers=PUBLIC)
+    stage.settle()
+    assert said(stage.prompts()[0]) == (Clearance.RESTRICTED, ("history",))
+
+
 def test_of_a_claim_alone_nothing_is_known(stage: Stage) -> None:
     async def by_hand(ctx: Context, claim: str) -> str:
         return await ctx.generate(Prompt((Message(Role.USER, "and now?"),), None, 10, history=claim))
