@@ -288,6 +288,42 @@ async def test_a_start_that_cannot_be_asked_for_is_asked_again(
             assert _offsets(listener, topic, partition) == list(range(100))
 
 
+async def test_last_commits_stand_though_a_closing_client_refuses_them(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    """librdkafka may answer a commit with ``_DESTROY``, now and then and always while it closes."""
+    tasks = cluster.topics.create("tasks", 2)
+    for partition in (0, 1):
+        await cluster.append(tasks, partition, [b"x"] * 100)
+    leaving = False
+    refused: list[int] = []
+
+    class Closing(Consumer):
+        closes = False
+
+        def close(self) -> None:
+            self.closes = True
+            super().close()
+
+        def commit(self, *args: Any, **options: Any) -> Any:
+            if leaving and (self.closes or len(refused) < 2):
+                refused.append(options["offsets"][0].partition)
+                raise KafkaException(KafkaError(KafkaError._DESTROY))
+            return super().commit(*args, **options)
+
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol, consumer_type=Closing)
+    await member.join(listener)
+    await listener.until(lambda: sum(map(len, listener.seen.values())) == 200)
+    leaving = True
+    await member.leave()
+    assert len(refused) == 2
+    again = Recorder(tasks)
+    await cluster.member(topic_prefix + "g", again, protocol=protocol).join(again)
+    await again.until(lambda: len(again.owned) == 2)
+    assert again.commits == {0: Committed(100, "left at 100"), 1: Committed(100, "left at 100")}
+
+
 async def test_partition_counts_that_differ_are_refused(cluster: Cluster, topic_prefix: str) -> None:
     listener = Recorder(cluster.topics.create("tasks", 2), cluster.topics.create("journal", 3))
     with pytest.raises(PartitionMismatch, match="must be the same"):

@@ -64,6 +64,17 @@ NO_ANSWER: Final = (
     }
 )
 
+# Answers to a commit that come and go: a coordinator that moves, or the client's own connection to it.
+PASSING: Final = frozenset(
+    {
+        KafkaError._DESTROY,
+        KafkaError._WAIT_COORD,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+
 # Only these say that a record is certainly not on the log. All others may follow an attempt that got there.
 NOT_APPENDED: Final = frozenset(
     {

@@ -29,6 +29,8 @@ _BUSY: Final = 0.005  # a command waits for the poll in progress: polls are shor
 _WORK: Final = 2.0
 _TIMEOUT: Final = 5.0
 _AGAIN: Final = 1.0
+_TRIES: Final = 3
+_PAUSE: Final = 0.05
 
 
 class Subscription(NamedTuple):
@@ -143,6 +145,8 @@ class GroupConsumer:
             self._relay.call(self._joined)
             while not self._leaving:
                 self._turn()
+            self._hear_if_unsure()  # and give all back before librdkafka closes: it may refuse a commit then
+            self._give_back(list(self._owned))
         finally:
             self._close()
 
@@ -240,29 +244,32 @@ class GroupConsumer:
         if answer.done():  # nobody waits for it any more, and a later one says more
             return
         self._busy_until = time.monotonic() + _WORK
-        if not self._lease.held() and self._owned:
-            # Perhaps this process stood still: first hear whether the partition was taken (rule 6).
-            self._read(0)
+        self._hear_if_unsure()
         owned = self._owned.get(partition)
         accepted = owned is not None and owned.start is not None and self._send(partition, committed)
         if accepted and owned is not None:
             owned.committed = committed
         self._relay.settle(answer, value=accepted)
 
-    def _send(self, partition: int, committed: Committed) -> bool:
+    def _hear_if_unsure(self) -> None:
+        """Perhaps this process stood still: first hear whether its partitions were taken (rule 6)."""
+        if not self._lease.held() and self._owned:
+            self._read(0)
+
+    def _send(self, partition: int, committed: Committed, tries: int = 1) -> bool:
         sent = self._lease.trying()
         topic = self._subscription.topic
+        place = TopicPartition(topic, partition, committed.offset, committed.metadata)
         try:
-            answer = self._consumer.commit(
-                offsets=[TopicPartition(topic, partition, committed.offset, committed.metadata)],
-                asynchronous=False,
-            )
-            error = answer[0].error
+            error = self._consumer.commit(offsets=[place], asynchronous=False)[0].error
         except KafkaException as failure:
             error = error_of(failure)
         if error is None:
             self._lease.proven(sent)
             return True
+        if tries > 1 and error.code() in codes.PASSING:
+            time.sleep(_PAUSE)
+            return self._send(partition, committed, tries - 1)
         level = logging.INFO if error.code() in codes.NOT_OWNER else logging.WARNING
         _LOG.log(level, "%s[%d]: commit refused: %s", topic, partition, explain(error))
         return False
@@ -367,13 +374,17 @@ class GroupConsumer:
         return places
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        going = [partition for partition in self._numbers(partitions) if partition in self._owned]
+        self._give_back([partition for partition in self._numbers(partitions) if partition in self._owned])
+
+    def _give_back(self, going: Sequence[int]) -> None:
+        """With their last commits, tried again where a moment may help: the next owner redoes what they lack."""
         told = [partition for partition in going if self._owned[partition].told]
         finals = self._relay.revoked(told) if told else {}
         for partition, final in finals.items():
             if final is not None and self._owned[partition].start is not None:
-                self._send(partition, final)
-        self._let_go(going)
+                self._send(partition, final, _TRIES)
+        places = [place for partition in going for place in self._owned.pop(partition).assigned]
+        self._consumer.incremental_unassign(places)
 
     def _on_lost(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """All is lost, whatever the list says: it is the membership that went."""
@@ -387,7 +398,3 @@ class GroupConsumer:
         self._owned.clear()
         if told:
             self._relay.lost(told)
-
-    def _let_go(self, partitions: Sequence[int]) -> None:
-        places = [place for p in partitions for place in self._owned.pop(p).assigned]
-        self._consumer.incremental_unassign(places)
