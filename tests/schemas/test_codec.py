@@ -40,6 +40,12 @@ INTS = {
     "failures",
     "partitions",
     "sequence",
+    "number",
+    "returns",
+    "position",
+    "trust",
+    "min_trust",
+    "k",
 }
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {

@@ -98,6 +98,13 @@ def test_times_have_their_logical_type(name: str) -> None:
         "answered_at",
         "decided_at",
         "due",
+        "valid_from",
+        "valid_to",
+        "recorded_at",
+        "as_of",
+        "at",
+        "since",
+        "until",
     }
     for field in FILES[name].get("fields", ()):
         assert ("timestamp-millis" in json.dumps(field["type"])) == (field["name"] in times), field["name"]

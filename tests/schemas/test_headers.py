@@ -81,7 +81,9 @@ def test_the_text_is_compact_and_in_the_order_of_the_specification() -> None:
 
 
 def test_what_nobody_asked_for_is_not_on_the_wire() -> None:
-    asked = Grant("t", "r", Clearance.PUBLIC, cap=1, regions=("eu",), terms=("x",), workflow="w", type="t", label="l")
+    asked = Grant(
+        "t", "r", Clearance.PUBLIC, cap=1, regions=("eu",), terms=("x",), workflow="w", type="t", label="l", subject="s"
+    )
     names = [field.name for field in fields(Grant)]
     assert list(json.loads(asked.encode())) == ["v", *("class" if name == "clearance" else name for name in names)]
     assert Grant.decode(asked.encode()) == asked

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Final
 
-from aiosv3.schemas import deltas, money, people, policies, records, tooling
+from aiosv3.schemas import deltas, keys, memory, money, people, policies, records, tooling
 
-MODULES: Final[tuple[ModuleType, ...]] = (records, people, tooling, deltas, money, policies)
+MODULES: Final[tuple[ModuleType, ...]] = (records, people, tooling, deltas, money, policies, memory, keys)
 """Every module with twins of ``.avsc`` files."""
 
 

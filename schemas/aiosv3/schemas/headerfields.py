@@ -72,7 +72,7 @@ class HeaderFields:
 
     def texts(self, name: str, *, absent_is_empty: bool = False) -> tuple[str, ...]:
         value = self._fields.get(name, [] if absent_is_empty else _absent)
-        if type(value) is list and all(type(item) is str for item in value):
+        if type(value) is list and (not value or all(type(item) is str for item in value)):
             return tuple(value)
         raise self._error(name, value, "must be a list of strings")
 

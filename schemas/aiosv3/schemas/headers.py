@@ -42,7 +42,8 @@ CE_ROUTING: Final = "ce_routing"
 CE_STREAM: Final = "ce_stream"
 """Partition of ``deltas`` (decimal) that somebody reads to see the task's tree at work; without it none are sent."""
 CE_SUBJECT: Final = "ce_subject"
-"""On ``deltas``: the task at the root of the tree."""
+"""On tasks: whom or what the data are about; inside the mesh only its keyed hash travels. On ``deltas``: the task at
+the root of the tree."""
 
 MESH_HEADERS: Final = (
     CE_ID,
@@ -76,12 +77,15 @@ TASK_HEADERS: Final = (
     CE_AUTHID,
     CE_ROUTING,
     CE_STREAM,
+    CE_SUBJECT,
     TRACEPARENT,
 )
 """What a producer outside the mesh may set on a task (CloudEvents binary mode and plain extensions)."""
 
 CONTENT_AVRO: Final = "application/avro"
 CONTENT_JSON: Final = "application/json"
+CONTENT_SEALED: Final = "application/vnd.aiosv3.sealed"
+"""Of a task event whose value is a sealed body (``schemas.sealing``)."""
 SPECVERSION: Final = "1.0"
 CANCEL_TYPE: Final = "aiosv3.cancel"
 """``ce_type`` on ``prompts`` of the news that a tree was cancelled: none of its requests is routed any more."""
@@ -128,7 +132,8 @@ class Grant:
     for a signature. ``by``: who started the tree, None where nobody said. ``cap``: what the whole tree may spend, the
     same in all of its requests, while ``usd_micros`` shrinks on the way; None, and absent on the wire: no limit.
     Absent on the wire where they are empty, too: ``regions``, any of which the data may be in (none: anywhere);
-    ``terms`` that a provider must promise; the root task's agent (``workflow``), event ``type`` and ``label``.
+    ``terms`` that a provider must promise; the root task's agent (``workflow``), event ``type`` and ``label``;
+    ``subject``: keyed hash of whom or what the data are about.
     """
 
     tenant: str
@@ -145,6 +150,7 @@ class Grant:
     workflow: str | None = None
     type: str | None = None
     label: str | None = None
+    subject: str | None = None
 
     def encode(self) -> bytes:
         """Compact JSON in the order of the specification."""
@@ -161,7 +167,7 @@ class Grant:
         }
         if self.cap is not None:
             fields["cap"] = self.cap
-        for name in ("regions", "terms", "workflow", "type", "label"):
+        for name in ("regions", "terms", "workflow", "type", "label", "subject"):
             if value := getattr(self, name):
                 fields[name] = value
         return encode(fields).encode()
@@ -185,6 +191,7 @@ class Grant:
             fields.optional_text("workflow"),
             fields.optional_text("type"),
             fields.optional_text("label"),
+            fields.optional_text("subject"),
         )
 
 

@@ -102,6 +102,9 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     cost_usd_micros: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,8 @@ class JournalRecord:
     message: str | None = None
     message_id: str | None = None
     """Name of a SIGNAL, and its id for de-duplication."""
+    seals: str | None = None
+    """Of STARTED: the class from which on the task's content is sealed; None: none of it is."""
 
 
 @dataclass(frozen=True, slots=True)

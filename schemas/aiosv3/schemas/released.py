@@ -33,6 +33,10 @@ RECORDS: Final = (
     "LedgerEntry",
     "LedgerState",
     "PolicyVersion",
+    "MemoryQuery",
+    "MemoryEvent",
+    "MemoryState",
+    "KeyRecord",
 )
 """The records that travel on their own; the other files are parts of them."""
 

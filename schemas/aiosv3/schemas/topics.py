@@ -99,6 +99,22 @@ class Topics:
         """What the router decides by, compacted: every version; key: kind/version."""
         return self.prefix + "policies"
 
+    def keys(self) -> str:
+        """Data keys, wrapped, compacted; key: the data key's id."""
+        return self.prefix + "keys"
+
+    def memory_queries(self) -> str:
+        """What is asked of memory; key: the place."""
+        return self.prefix + "memory.queries"
+
+    def memory_events(self) -> str:
+        """The memory log, the memory workers' own; key: the place."""
+        return self.prefix + "memory.events"
+
+    def memory_state(self) -> str:
+        """The newest version of each memory, compacted; key: its id."""
+        return self.prefix + "memory.state"
+
     def deltas(self) -> str:
         """What can be shown of tasks at work, kept for minutes; key: request id, partition explicit."""
         return self.prefix + "deltas"
