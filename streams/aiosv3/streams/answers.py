@@ -12,6 +12,7 @@ from aiosv3.streams.log import Headers, Outgoing
 
 AVRO: Final = names.CONTENT_AVRO.encode()
 JSON: Final = names.CONTENT_JSON.encode()
+SEALED: Final = names.CONTENT_SEALED.encode()
 JOURNAL_TYPE: Final = b"aiosv3.journal"
 _SPEC: Final = names.SPECVERSION.encode()
 
@@ -39,13 +40,17 @@ def answer_record(
     reply: ReplyTo,
     hashed: str,
     outcome: Outcome,
-    content: str | None,
+    content: str | bytes | None,
     *,
     error: StepFailure | None = None,
     usage: Usage | None = None,
     claim: str | None = None,
+    key_id: str | None = None,
 ) -> JournalRecord:
-    """The journal record that answers the step of ``reply``, with its token. ``claim``: the store has the content."""
+    """The journal record that answers the step of ``reply``, with its token.
+
+    ``claim``: the store has the content. ``key_id``: it is sealed, and is handed on as it is.
+    """
     return JournalRecord(
         task_id=reply.task,
         task_offset=reply.offset,
@@ -57,6 +62,7 @@ def answer_record(
         token=reply.token,
         usage=usage,
         content=content,
+        content_key_id=key_id,
         claim=claim,
     )
 

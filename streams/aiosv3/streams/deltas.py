@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -9,6 +10,7 @@ from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.deltas import DELTA_TYPE, Delta
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.headers import CE_SUBJECT
+from aiosv3.schemas.sealing import DELTA, DataKey, seal
 from aiosv3.streams.answers import AVRO, event
 from aiosv3.streams.errors import AppendFailed
 from aiosv3.streams.log import Appended, Log, Outgoing
@@ -27,6 +29,19 @@ def delta_outgoing(
     headers = event(_TYPE, f"{key}/{delta.epoch}.{delta.sequence}", source, AVRO, traceparent)
     headers.append((CE_SUBJECT, delta.root_id.encode()))
     return Outgoing(topic, partition, key.encode(), codec.encode(delta), headers)
+
+
+def sealed_delta(delta: Delta, key: DataKey | None) -> Delta:
+    """Its text sealed; as it is without a key, or without text."""
+    if key is None or not isinstance(delta.content, str):
+        return delta
+    body = seal(key, DELTA, delta_place(delta), delta.content.encode("utf-8", "surrogatepass"))
+    return replace(delta, content=body, content_key_id=key.id)
+
+
+def delta_place(delta: Delta) -> str:
+    """What the sealed text is bound to."""
+    return f"{delta.task_id}/{delta.step_id}/{delta.attempt}.{delta.epoch}.{delta.sequence}"
 
 
 class DeltaSender:

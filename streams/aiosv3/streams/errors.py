@@ -12,6 +12,7 @@ AiosError
 │   ├── ClaimMissing       nothing is stored under it, or it is no claim
 │   ├── ClaimCorrupt       what is stored under it is something else
 │   └── ClaimsUnavailable  the store did not answer: try again
+├── KeysUnavailable        the key store, or what wraps its keys, did not answer: try again
 ├── Retryable              raised by a handler: back off and try again
 └── Rejected               raised by a handler: dead letter, never again
 """
@@ -58,6 +59,10 @@ class PartitionMismatch(AiosError):
 
 class BrokerUnavailable(AiosError):
     """No Kafka broker answered in time."""
+
+
+class KeysUnavailable(AiosError):
+    """The key store cannot be reached, read or written now, or the service that wraps its keys does not answer."""
 
 
 class Retryable(AiosError):
