@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.headers import CE_ID
 from aiosv3.streams.commit import Commit
-from aiosv3.streams.effector import EffectorTenure
+from aiosv3.streams.effector import EffectorTenure, Request
 from aiosv3.streams.log import Committed, Outgoing, Record
 from aiosv3.streams.tenure import Tenure, Wiring
 
@@ -119,3 +119,35 @@ def test_without_anything_beside_nobody_looks(stage: Stage) -> None:
     stage.advance(20)
     assert worker.tenure.own.known == 1
     assert costs(stage) == []
+
+
+def test_a_dead_letter_without_an_answer_is_told_of_before_its_input_is_complete(stage: Stage) -> None:
+    def told(record: Record) -> tuple[Outgoing, ...]:
+        return (Outgoing(BESIDE, 0, None, record.value, []),)
+
+    def opening(wiring: Wiring, partition: int, committed: Committed | None, start: Commit) -> Tenure:
+        return EffectorTenure(
+            wiring,
+            partition,
+            committed,
+            start,
+            effector=worker.effector,
+            limit=10,
+            dead_letters="dead-letters",
+            burial=told,
+        )
+
+    def unreadable(record: Record) -> Request:
+        raise MalformedValue("nobody can read this")
+
+    worker = stage.worker("a", open_tenure=opening)
+    worker.effector.read = unreadable  # type: ignore[method-assign]
+    worker.start()
+    acks = stage.wire.hold("ack", BESIDE)
+    stage.request("x", b"no id")
+    stage.settle()
+    assert costs(stage) == [b"no id"]
+    assert worker.tenure.offsets.base == 0
+    acks.release()
+    stage.settle()
+    assert worker.tenure.offsets.base == 1

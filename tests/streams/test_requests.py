@@ -29,6 +29,18 @@ def test_a_request_is_read_by_its_headers() -> None:
     assert (ask.grant.tenant, ask.route.hash, ask.reply.token, ask.traceparent) == ("acme", "h", "token", b"00-trace")
 
 
+def test_what_was_made_for_it_is_taken_once_and_only_for_its_own_value() -> None:
+    """Another owner's record may be the first of the request: that one holds something else, and has to be read."""
+    ask = read_request(record()).body
+    value, equal = b"an answer", bytes(bytearray(b"an answer"))
+    assert ask.take_made(value) is None
+    ask.made = value, "made"
+    assert ask.take_made(value) == "made"
+    assert ask.take_made(value) is None
+    ask.made = value, "made"
+    assert ask.take_made(equal) is None
+
+
 def test_what_may_be_missing() -> None:
     never_sent = (ROUTE, Route("a", 0.2, 1, 1, hash="h").encode())
     request = read_request(record(REPLY, TRACEPARENT, ROUTE, more=(never_sent,)))

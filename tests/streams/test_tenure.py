@@ -13,7 +13,7 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.errors import AppendFailed, DataLost, RecordTooLarge
 from aiosv3.streams.log import Bounds, Committed, Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers
-from aiosv3.streams.tenure import OWNER_TYPE, Phase, Tenure, Wiring, appended, marker
+from aiosv3.streams.tenure import OWNER_TYPE, Phase, Tenure, Wiring, all_appended, appended, marker
 
 if TYPE_CHECKING:
     from tests.streams.conftest import Stage, Worker
@@ -472,6 +472,23 @@ def test_appended_gives_the_acknowledgement_or_raises_it(stage: Stage) -> None:
         stage.finish(appended(worker.log, record))
     with pytest.raises(AppendFailed):
         stage.finish(appended(worker.log, record._replace(topic="nowhere")))
+
+
+def test_all_appended_waits_for_each_and_raises_what_failed(stage: Stage) -> None:
+    worker = stage.worker("a")
+    records = [Outgoing("replies", 0, None, value, []) for value in (b"1", b"2", b"3")]
+    stage.finish(all_appended(worker.log, []))
+    acks = stage.wire.hold("ack", "replies")
+    lost = records[0]._replace(topic="nowhere")
+    waiting = [stage.loop.create_task(all_appended(worker.log, some)) for some in (records, [lost, *records])]
+    stage.settle()
+    assert [task.done() for task in waiting] == [False, False]
+    acks.release()
+    stage.settle()
+    waiting[0].result()
+    with pytest.raises(AppendFailed):
+        waiting[1].result()
+    assert len(stage.broker.records("replies")) == 6  # those behind one that failed are not lost
 
 
 def test_an_acknowledgement_for_somebody_who_left_is_ignored(stage: Stage) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Beside: TypeAlias = Callable[[Outgoing | Record], Sequence[Outgoing]]
 """Made from the record alone, as the forward is, and sent again whenever that is: readers know it by its id."""
 
+Burial: TypeAlias = Callable[[Record], Sequence[Outgoing]]
+"""Made from an input that has become a dead letter without an answer on the own log."""
+
 _LOOK_S: Final = 5.0
 _LOG: Final = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class Besides:
             self._owed.add(record.offset)
             sending = Sending(len(made), partial(self._owed.discard, record.offset))
             for outgoing in made:
-                self._send(outgoing, sending)
+                self.send(outgoing, sending)
 
     def floor(self, floor: int) -> int:
         """The own-log position that a restore has to read from: what is on its way may not arrive."""
@@ -91,13 +94,14 @@ class Besides:
     def _open(self) -> bool:
         return self._tenure.phase.value != "stopped"
 
-    def _send(self, outgoing: Outgoing, sending: Sending) -> None:
+    def send(self, outgoing: Outgoing, sending: Sending) -> None:
+        """Appends it; again where it is not known whether the log has it."""
         if self._open():
             self._tenure.wiring.log.append(outgoing, partial(self._sent, outgoing, sending))
 
     def _sent(self, outgoing: Outgoing, sending: Sending, ack: Appended | AppendFailed) -> None:
         if isinstance(ack, AppendUnknown):
-            self._send(outgoing, sending)
+            self.send(outgoing, sending)
             return
         if isinstance(ack, AppendFailed):
             _LOG.error("%s: not appended to %s: %s", self._tenure.wiring.name, outgoing.topic, ack)

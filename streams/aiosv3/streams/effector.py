@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiosv3.schemas.errors import AiosError, WireError
-from aiosv3.streams.beside import Beside, Besides, Sending
+from aiosv3.streams.beside import Beside, Besides, Burial, Sending
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.errors import (
@@ -96,10 +96,12 @@ class EffectorTenure(Tenure):
         limit: int,
         dead_letters: str,
         beside: Beside | None = None,
+        burial: Burial | None = None,
     ) -> None:
         super().__init__(wiring, partition, committed, start)
         self._effector = effector
         self._besides = Besides(self, beside)
+        self._burial = burial
         self._limit = limit
         self._graveyard = Graveyard(wiring, dead_letters)
         self._working: dict[str, float] = {}
@@ -271,7 +273,7 @@ class EffectorTenure(Tenure):
         self, request: Request, answer: Outgoing, settled: Callable[[Entry | AppendFailed, bool], object]
     ) -> None:
         if self.own_open():
-            record = answer._replace(topic=self.wiring.own_topic, partition=self.partition)
+            record = Outgoing(self.wiring.own_topic, self.partition, answer.key, answer.value, answer.headers)
             self.own.append(request.id, record, request.record.offset, settled)
 
     def own_open(self) -> bool:
@@ -303,7 +305,7 @@ class EffectorTenure(Tenure):
             if answer is not None:
                 self._answer(request, answer, last=True)
                 return
-        self._bury(request.record, error, lambda: self._finish(request))
+        self._lose(request.record, error, lambda: self._finish(request))
 
     async def _answer_again(self, request: Request, entry: Entry, second: Outgoing | None) -> None:
         """``second``: what I have appended too, behind the entry."""
@@ -361,7 +363,15 @@ class EffectorTenure(Tenure):
 
     def poison(self, record: Record, error: WireError) -> None:
         self._admitted(record)
-        self._bury(record, error, lambda: self.complete(record.offset))
+        self._lose(record, error, lambda: self.complete(record.offset))
+
+    def _lose(self, record: Record, error: AiosError, then: Callable[[], None]) -> None:
+        """Buries what gets no answer on the own log, and tells those who would wait for one for ever."""
+        told = [] if self._burial is None else self._burial(record)
+        sending = Sending(1 + len(told), then)
+        self._bury(record, error, sending.sent)
+        for outgoing in told:
+            self._besides.send(outgoing, sending)
 
     def _bury(self, record: Record, error: AiosError, then: Callable[[], None]) -> None:
         self._graveyard.bury(record, error, lambda: then() if self.own_open() else None)

@@ -20,7 +20,7 @@ from typing import Final
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.headers import CE_ID, CE_SOURCE, CE_TYPE
 from aiosv3.streams.commit import Commit
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost
+from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost, KeysUnavailable
 from aiosv3.streams.log import Appended, Committed, Headers, Log, Member, Outgoing, Record
 from aiosv3.streams.metrics import ProcessorMetrics
 from aiosv3.streams.offsets import SET_ROOM, Offsets
@@ -88,6 +88,25 @@ async def appended(log: Log, record: Outgoing) -> Appended:
 
     log.append(record, done)
     return await future
+
+
+async def all_appended(log: Log, records: Sequence[Outgoing]) -> None:
+    """Appends them and waits until each has ended; then raises the first :class:`AppendFailed` there was."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    acks: list[Appended | AppendFailed] = []
+
+    def done(ack: Appended | AppendFailed) -> None:
+        acks.append(ack)
+        if len(acks) == len(records) and not ended.done():
+            ended.set_result(None)
+
+    for record in records:
+        log.append(record, done)
+    if records:
+        await ended
+    for ack in acks:
+        if isinstance(ack, AppendFailed):
+            raise ack
 
 
 def _close(wait: Awaitable[object], _: object) -> None:
@@ -319,7 +338,7 @@ class Tenure(ABC):
         while wait is not None and self.phase is not Phase.STOPPED:
             try:
                 await wait
-            except (RegistryUnavailable, AppendUnknown, BrokerUnavailable) as error:
+            except (RegistryUnavailable, AppendUnknown, BrokerUnavailable, KeysUnavailable) as error:
                 _LOG.warning("%s[%s] waits: %s", self.wiring.name, self.partition, error)
                 await asyncio.sleep(_RETRY_S)
             except WireError as error:
