@@ -1,4 +1,8 @@
-"""Routers and pools alone, with many requests of few trees whose caps are small: owners overlap while money is short.
+"""Routers and pools alone, with many requests of few trees, tenants and agents whose caps are small.
+
+Owners overlap while money is short. Two owners read the same inputs and decide alike, so what a late one writes is
+mostly a second record of an id. To have decisions that differ, some are written as an owner would whose append was held
+up: it had read less of the journal, and the request comes later for the one that has the partition now.
 
 python tests/simulation/money_run.py --seeds 0:500          # exit code 1 if a seed fails
 """
@@ -17,15 +21,25 @@ from ledger_checker import LedgerChecker
 from model_on_paper import ModelOnPaper
 from simulated_mesh import PARTITIONS, POOLS, PRICE
 
-from aiosv3.router.ledger import Cashier, keeping_books
+from aiosv3.router.ledger import Cap, Caps, Cashier, Patience, keeping_books
 from aiosv3.router.pools import Pool, PoolTable
 from aiosv3.router.router import Router
 from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
-from aiosv3.schemas.records import JournalRecord, Message, ModelRequest, Prompt, Role
+from aiosv3.schemas.money import return_id, return_number
+from aiosv3.schemas.records import (
+    Decision,
+    DecisionOutcome,
+    JournalRecord,
+    Message,
+    ModelRequest,
+    Prompt,
+    Role,
+)
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
+from aiosv3.streams.answers import AVRO, event, reply_to
 from aiosv3.streams.effector import EffectorTenure
 from aiosv3.streams.log import Outgoing
 from aiosv3.streams.metrics import MetricsCatalogue
@@ -35,19 +49,38 @@ from aiosv3.streams.tenure import Wiring
 from aiosv3.streams.testing import Faults, Noise, ProcessContext, Simulation
 
 REQUESTS = 100
-TREES = ("R0", "R1", "R2")
+TREES = {"R0": "t", "R1": "t", "R2": "u", "R3": "u", "R4": "v"}
+"""Trees and their tenants. Those of one tenant are of different partitions."""
+AGENTS = ("a", "b")
 WITHIN = 6.0
-MOST = 100
-"""Tokens that a call may write; with ten of input, 110 micro-dollars are reserved for it."""
+MOST = (10, 50, 100, 400)
+"""Tokens that a call may write; with ten of input, so many micro-dollars are reserved for it."""
+LATE = 12
+"""Decisions that land late, of owners that are gone; and returns of each shared budget."""
 BAD = Noise(slow=3.0, slow_share=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One request."""
+
+    id: str
+    root: str
+    agent: str
+    most: int
+
+    @property
+    def partition(self) -> int:
+        return murmur2_partition(self.root.encode(), PARTITIONS)
 
 
 @dataclass(slots=True)
 class MoneyMesh:
-    """What runs, and what :class:`LedgerChecker` and :class:`ModelOnPaper` ask of it."""
+    """What runs, and what :class:`LedgerChecker` and :class:`ModelOnPaper` ask of it. ``shared``: caps by budget."""
 
     sim: Simulation
     caps: dict[str, int]
+    shared: dict[str, int]
     refusals: float = 0.0
     keep_every: float = 1.0
     topics: Topics = field(default_factory=Topics)
@@ -88,9 +121,13 @@ class MoneyMesh:
 
     async def _router(self, process: ProcessContext) -> None:
         topics = self.topics
-        router = Router(topics, self.codec, self._pools(), PoolTable(), process.clock_ms, Cashier(patience=1.0))
+        tenants, agents = ({b: Cap(c) for b, c in self.shared.items() if b.startswith(kind)} for kind in ("ten", "ag"))
+        named = [{budget.partition("/")[2]: cap for budget, cap in caps.items()} for caps in (tenants, agents)]
+        cashier = Cashier(patience=2.0, caps=Caps(named[0], named[1], process.clock_ms))
+        router = Router(topics, self.codec, self._pools(), PoolTable(), process.clock_ms, cashier)
         wiring = self._wiring(process, "router", topics.prompts(), topics.decisions(), topics.router_journal())
-        await self._serve(wiring, keeping_books(wiring, router, self.codec, 50, topics, keep_every=self.keep_every))
+        tenures = keeping_books(wiring, router, self.codec, 50, topics, self.keep_every, Patience(pause=0.3, idle=0.5))
+        await self._serve(wiring, tenures)
 
     def _pools(self) -> list[Pool]:
         return [
@@ -121,20 +158,52 @@ class MoneyMesh:
 
     # -- requests -------------------------------------------------------------------------------------------------
 
-    def ask(self, request_id: str, root: str) -> None:
-        """A request of the tree ``root``; again, if it was asked before."""
-        self.sent.append(request_id)
-        now = int(self.sim.clock() * 1000)
+    def ask(self, wish: Wish) -> None:
+        """A request; again, if it was asked before."""
+        self.sent.append(wish.id)
+        prompt = Prompt((Message(Role.USER, "hello"),), None, wish.most)
+        value = self.codec.encode(ModelRequest(wish.id, wish.root, wish.root, wish.id, wish.agent, prompt))
+        grant = Grant(TREES[wish.root], wish.root, Clearance.PUBLIC, cap=self.caps[wish.root])
         headers = [
-            ("ce_id", request_id.encode()),
-            (GRANT, Grant("t", root, Clearance.PUBLIC, cap=self.caps[root]).encode()),
-            (ROUTE, Route(None, 0.5, 10, MOST, first_sent=now, hash="h").encode()),
-            (REPLY, Reply(self.topics.journal("asker"), 0, 0, root, request_id, "t").encode()),
+            ("ce_id", wish.id.encode()),
+            (GRANT, grant.encode()),
+            (ROUTE, Route(wish.agent, 0.5, 10, wish.most, first_sent=self._now(), hash="h").encode()),
+            (REPLY, self._reply(wish).encode()),
         ]
-        prompt = Prompt((Message(Role.USER, "hello"),), None, MOST)
-        value = self.codec.encode(ModelRequest(request_id, root, root, request_id, "asker", prompt))
-        partition = murmur2_partition(root.encode(), PARTITIONS)
-        self.sim.broker.append(Outgoing(self.topics.prompts(), partition, root.encode(), value, headers))
+        self.sim.broker.append(Outgoing(self.topics.prompts(), wish.partition, wish.root.encode(), value, headers))
+
+    def _now(self) -> int:
+        return int(self.sim.clock() * 1000)
+
+    def _reply(self, wish: Wish) -> Reply:
+        return Reply(self.topics.journal("asker"), 0, 0, wish.root, wish.id, "t")
+
+    def decide_late(self, wish: Wish, behind: int) -> None:
+        """A decision of somebody who had the partition before, ``behind`` entries of the journal ago."""
+        names = (f"tenant/{TREES[wish.root]}", f"agent/{wish.agent}")
+        partition = self.sim.broker.partition(self.topics.router_journal(), wish.partition)
+        decision = Decision(
+            wish.id, wish.root, wish.root, 1, 0, 0, "h", self._now(), reply_to(self._reply(wish)),
+            DecisionOutcome.ROUTED, POOLS[0], POOLS[0], "late", (), "1", "1",
+            ledger_position=max(0, partition.end - behind), reserved_usd_micros=10 + wish.most,
+            cap_usd_micros=self.caps[wish.root], budgets=tuple(name for name in names if name in self.shared),
+        )  # fmt: skip
+        headers = event(b"aiosv3.decision", wish.id, b"late", AVRO, b"")
+        value = self.codec.encode(decision)
+        self.sim.broker.append(Outgoing(self.topics.decisions(), wish.partition, None, value, headers))
+
+    def give_late(self, budget: str, partition: int, amount: int) -> None:
+        """The same for money that goes back: by now it may be reserved, or spent."""
+        records = self.sim.broker.records(self.topics.decisions(), partition)
+        names = [(record.header("ce_id") or b"").decode() for record in records]
+        name = return_id(budget, 1 + max([return_number(one) for one in names if one.startswith(budget)], default=0))
+        decision = Decision(
+            name, budget, "", 0, -1, 0, "", 0, None, DecisionOutcome.REFUSED, None, None, "late", (), "1", "1",
+            ledger_position=self.sim.broker.partition(self.topics.router_journal(), partition).end,
+            reserved_usd_micros=amount, budgets=(budget,),
+        )  # fmt: skip
+        headers = event(b"aiosv3.decision", name, b"late", AVRO, b"")
+        self.sim.broker.append(Outgoing(self.topics.decisions(), partition, None, self.codec.encode(decision), headers))
 
     def answers(self) -> list[JournalRecord]:
         """What the askers got."""
@@ -145,7 +214,7 @@ class MoneyMesh:
         """Every request is answered, and every call settled."""
         if len(set(self.sent)) < REQUESTS or len({a.step_id for a in self.answers()}) < REQUESTS:
             return False
-        return LedgerChecker(self).settled()
+        return LedgerChecker(self, self.shared).settled()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,21 +227,32 @@ class Outcome:
     void: int
     refused: int
     twice: int
+    gave: int
+    """Partitions that gave money of a shared budget back."""
 
 
 def run_seed(seed: int) -> Outcome:
     """One simulation from its seed to its verdict."""
     rng = random.Random(f"money {seed}")
     with Simulation(seed, BAD) as sim:
-        caps = {root: rng.randrange(300, 2_000) for root in TREES}
-        mesh = MoneyMesh(sim, caps, rng.choice([0.0, 0.2]), rng.choice([1.0, 3_600.0]))
+        caps = {root: rng.randrange(500, 6_000) for root in TREES}
+        names = ("tenant/t", "tenant/u", "agent/a")
+        shared = {name: rng.randrange(500, 5_000) for name in rng.sample(names, rng.randrange(4))}
+        mesh = MoneyMesh(sim, caps, shared, rng.choice([0.0, 0.2]), rng.choice([1.0, 3_600.0]))
         mesh.spawn()
         faults = Faults(kills=rng.randrange(4), cuts=3, expulsions=8, pauses=3, rebalances=6, outages=rng.randrange(2))
         sim.plan(faults, within=WITHIN)
         for number in range(REQUESTS):
-            root = rng.choice(TREES)
+            wish = Wish(f"q{number}", rng.choice(sorted(TREES)), rng.choice(AGENTS), rng.choice(MOST))
             for _ in range(rng.choice([1, 1, 1, 2])):
-                sim.network.later(rng.uniform(0, WITHIN), partial(mesh.ask, f"q{number}", root))
+                at = rng.uniform(0, WITHIN)
+                sim.network.later(at, partial(mesh.ask, wish))
+            if number < LATE:
+                sim.network.later(max(0.0, at - rng.uniform(0, 0.2)), partial(mesh.decide_late, wish, rng.randrange(4)))
+        for budget in shared:
+            for _ in range(LATE):
+                late = partial(mesh.give_late, budget, rng.randrange(PARTITIONS), rng.randrange(1, 500))
+                sim.network.later(rng.uniform(0, WITHIN), late)
         sim.run(until=lambda: sim.now > WITHIN + 1, max_time=WITHIN + 2, max_steps=3_000_000)
         sim.quieten()
         sim.run(until=lambda: sim.steps % 200 == 0 and mesh.done(), max_time=200, max_steps=3_000_000)
@@ -180,7 +260,7 @@ def run_seed(seed: int) -> Outcome:
 
 
 def _verdict(mesh: MoneyMesh, seed: int) -> Outcome:
-    checker = LedgerChecker(mesh)
+    checker = LedgerChecker(mesh, mesh.shared)
     violations = list(checker.violations())
     answers = mesh.answers()
     unanswered = sorted({*mesh.sent} - {answer.step_id for answer in answers})
@@ -191,7 +271,8 @@ def _verdict(mesh: MoneyMesh, seed: int) -> Outcome:
     violations += [("two_answers", f"{step}: {sorted(words)}") for step, words in said.items() if len(words) > 1]
     refused = sum("BudgetExceeded" in word for words in said.values() for word in words)
     twice = len(checker.completions) - len({c.request_id for c in checker.completions})
-    return Outcome(seed, violations, str(mesh.sim), len(checker.void), refused, twice)
+    gave = sum(1 for amount in checker.returned.values() if amount)
+    return Outcome(seed, violations, str(mesh.sim), len(checker.void), refused, twice, gave)
 
 
 def main() -> None:
@@ -201,16 +282,17 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     first, last = map(int, options.seeds.split(":"))
-    bad = void = refused = twice = 0
+    bad = void = refused = twice = gave = 0
     for seed in range(first, last):
         outcome = run_seed(seed)
-        void, refused, twice = void + outcome.void, refused + outcome.refused, twice + outcome.twice
+        void, refused = void + outcome.void, refused + outcome.refused
+        twice, gave = twice + outcome.twice, gave + outcome.gave
         if options.history:
             print(outcome.history)
         for invariant, words in outcome.violations:
             print(f"seed {seed}: {invariant}: {words}")
         bad += bool(outcome.violations)
-    print(f"{last - first} seeds, {bad} failed; void {void}, refused {refused}, paid twice {twice}")
+    print(f"{last - first} seeds, {bad} failed; void {void}, refused {refused}, paid twice {twice}, gave back {gave}")
     sys.exit(bad > 0)
 
 

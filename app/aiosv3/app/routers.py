@@ -17,7 +17,7 @@ _LIMIT: Final = 5_000
 async def run_router(settings: Settings, *, push: bool = False) -> None:
     """The router. ``push``: a routing file that was never in force is put in force (docs/routing.md)."""
     from aiosv3.app.policies import open_policies
-    from aiosv3.router.ledger import keeping_books
+    from aiosv3.router.ledger import Cashier, expose_ledgers, keeping_books
     from aiosv3.router.pools import PoolTable
     from aiosv3.router.router import Router
     from aiosv3.router.status import follow, read_statuses
@@ -29,8 +29,10 @@ async def run_router(settings: Settings, *, push: bool = False) -> None:
         table = PoolTable()
         await settled(lambda: read_statuses(mesh.log, mesh.codec, mesh.topics, table, 0))
         policies = await open_policies(mesh, pools, push=push)
+        cashier = Cashier(caps=settings.budgets.caps(clock))
+        expose_ledgers(cashier.tally, cashier.ledgers, mesh.metrics.registry)
         router = Router(
-            mesh.topics, mesh.codec, pools, table, clock, policies=policies.book, prices_version=prices_version
+            mesh.topics, mesh.codec, pools, table, clock, cashier, policies.book, prices_version=prices_version
         )
         journal = mesh.topics.router_journal()
         beside = wiring_of(mesh, "router", mesh.topics.prompts(), mesh.topics.decisions(), journal)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from aiosv3.router.ledger.accounts import Short
+from aiosv3.router.ledger.books import Place
 from aiosv3.router.ledger.cashier import Cashier, Priced, exceeded
-from aiosv3.router.ledger.fold import Short
 from aiosv3.router.policy import POLICY_VERSION, Choice, choose
 from aiosv3.router.pools import Pool, PoolTable
 from aiosv3.router.routing.book import PolicyBook
@@ -35,6 +36,8 @@ from aiosv3.streams.requests import Ask, read_request
 DECISION_TYPE: Final = b"aiosv3.decision"
 _CANCEL_TYPE: Final = names.CANCEL_TYPE.encode()
 _CANCELS_KEPT: Final = 100_000
+_RETURNS: Final = b"aiosv3/ledger"
+"""``ce_source`` of a return: no input made it."""
 
 
 class Router:
@@ -154,8 +157,8 @@ class Router:
             limit_usd_micros=choice.limit,
         )
         headers = event(DECISION_TYPE, record_id or request.id, provenance(request.record), AVRO, ask.traceparent)
-        key = request.id.encode()
-        return Outgoing("", None, key, self._codec.encode(decision), headers)
+        ask.made = self._codec.encode(decision), decision
+        return Outgoing("", None, request.id.encode(), ask.made[0], headers)
 
     def overrule(self, request: Request, short: Short, epoch: int) -> Outgoing:
         """The refusal of a request whose decision did not fit the budget at its place in the own log (rule 26)."""
@@ -163,13 +166,40 @@ class Router:
         choice = Choice(None, words, (), error=exceeded(short))
         return self._decision(request, epoch, choice, record_id=overruled_id(request.id))
 
+    def returned(self, place: Place, epoch: int) -> Outgoing:
+        """Money of a shared budget goes back to it, by a record that stands among the decisions and is none."""
+        booking = place.booking
+        decision = Decision(
+            request_id=booking.id,
+            root_id=booking.root,
+            task_id="",
+            attempt=0,
+            input_offset=-1,
+            epoch=epoch,
+            request_hash="",
+            first_sent=0,
+            reply=None,
+            outcome=DecisionOutcome.REFUSED,
+            pool=None,
+            model=None,
+            reason="money goes back to its budget",
+            candidates=(),
+            policy_version=POLICY_VERSION,
+            prices_version=self._prices_version,
+            ledger_position=place.position,
+            reserved_usd_micros=booking.amount,
+            budgets=booking.budgets,
+        )
+        headers = event(DECISION_TYPE, booking.id, _RETURNS, AVRO, b"")
+        return Outgoing("", None, booking.id.encode(), self._codec.encode(decision), headers)
+
     def forward(self, request: Request, answer: Outgoing | Record) -> Outgoing | None:
         """To the pool of the decision, key by prefix group or request; a refusal goes back to the asker (rule 15)."""
         if answer.value is None:
             raise MalformedHeader("a decision without a value")
-        decision = self._codec.decode_as(Decision, answer.value)
         record = request.record
         ask: Ask = request.body
+        decision: Decision = ask.take_made(answer.value) or self._codec.decode_as(Decision, answer.value)
         if decision.pool is not None and self.outlook.may_see(decision.pool, ask.grant):
             key = (ask.route.prefix or request.id).encode()
             return Outgoing(self._topics.pool_prompts(decision.pool), None, key, record.value, record.headers)

@@ -43,6 +43,15 @@ def test_rule_26_the_first_decision_of_an_id_counts_with_its_money() -> None:
     assert books.agreed.tree("r").reserved == books.ahead.tree("r").reserved == 70
 
 
+def test_a_second_record_of_what_was_void_or_refused_takes_nothing() -> None:
+    books = Books(0, 0)
+    books.read(1, Place(1, 0, booking("void", CAP + 1)))
+    books.read(2, Place(2, -1, booking("refused", 0), routed=False))
+    for offset, name in enumerate(("void", "refused"), 3):
+        books.read(offset, Place(offset, 0, booking(name, 10)))
+    assert books.ahead.tree("r").reserved == books.agreed.tree("r").reserved == 0
+
+
 def test_a_refusal_that_came_first_makes_a_later_decision_count_for_nothing() -> None:
     books = Books(0, 0)
     books.read(3, Place(3, -1, booking("a", 0), routed=False))

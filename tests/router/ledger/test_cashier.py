@@ -29,6 +29,7 @@ def choosing(*prices: tuple[Pool, int]) -> Callable[[Route], Choice]:
 
 def opened(patience: float = 0.01) -> tuple[Cashier, Books]:
     cashier, books = Cashier(patience), Books(0, 0)
+    books.read_up()
     cashier.opened(0, books)
     return cashier, books
 

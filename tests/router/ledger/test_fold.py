@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiosv3.router.ledger import Booking, Ledger
+from aiosv3.schemas.money import LedgerEntry, LedgerKind
 
 CAP = 100
 IDS = st.sampled_from(["a", "b", "c", "a~2"])
@@ -103,8 +104,8 @@ def test_what_costs_nothing_fits_an_empty_budget(ledger: Ledger) -> None:
 
 def test_a_grant_raises_the_cap_once(ledger: Ledger) -> None:
     ledger.reserve(booking("a", CAP))
-    assert ledger.grant("tree/root", "root", "g1", 50)
-    assert not ledger.grant("tree/root", "root", "g1", 50)
+    assert ledger.grant("root", "g1", 50)
+    assert not ledger.grant("root", "g1", 50)
     assert ledger.left(booking("b", 1)) == 50
 
 
@@ -113,10 +114,20 @@ def test_a_budget_beside_the_tree_takes_part_only_with_what_was_added(ledger: Le
     short = ledger.short(shared)
     assert short is not None
     assert short.budget == "tenant/acme"
-    ledger.grant("tenant/acme", None, "l1", 15)
+    lent = LedgerEntry(LedgerKind.LEASE, "l1", "tenant/acme", 15, number=1, limit_usd_micros=20)
+    assert ledger.lent(lent)
+    assert not ledger.lent(lent)
     assert ledger.reserve(shared) is None
     assert ledger.settle("root", "a", 1, 4) == ("tree/root", "tenant/acme")
-    assert ledger.account("tenant/acme").spent == 4
+    assert ledger.lease("tenant/acme").spent == 4
+    assert ledger.lease("tenant/acme").free == 11
+
+
+def test_a_call_that_was_paid_twice_is_two_costs_of_all_its_budgets(ledger: Ledger) -> None:
+    ledger.book(Booking("a", "root", 10, None, ("tenant/acme",)))
+    ledger.settle("root", "a", 1, 4)
+    ledger.settle("root", "a", 2, 5)
+    assert (ledger.lease("tenant/acme").spent, ledger.lease("tenant/acme").overrun) == (9, 5)
 
 
 def test_a_refused_request_books_nothing_any_more(ledger: Ledger) -> None:

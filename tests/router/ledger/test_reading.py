@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from aiosv3.router.ledger import Booking
+from aiosv3.router.ledger.books import Place
 from aiosv3.router.ledger.reading import entry_of, place_of
 from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.money import LedgerEntry, LedgerKind
+from aiosv3.schemas.money import LedgerEntry, LedgerKind, return_id
 from aiosv3.schemas.records import Decision, DecisionOutcome
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.streams.log import Record
@@ -29,12 +30,21 @@ def record(value: bytes | None) -> Record:
 
 def test_a_decision_books_what_it_says(codec: Codec) -> None:
     place = place_of(codec, record(codec.encode(ROUTED)))
-    assert place == (5, 7, Booking("r/1", "r", 60, 100, (), 9), True)
+    assert place == Place(5, 7, Booking("r/1", "r", 60, 100, (), 9))
 
 
 def test_a_refusal_books_nothing_for_good(codec: Codec) -> None:
     refused = replace(ROUTED, outcome=DecisionOutcome.REFUSED, pool=None)
-    assert place_of(codec, record(codec.encode(refused))) == (5, -1, Booking("r/1", "r", 0), False)
+    assert place_of(codec, record(codec.encode(refused))) == Place(5, -1, Booking("r/1", "r", 0), routed=False)
+
+
+def test_a_return_books_what_it_gives_back(codec: Codec) -> None:
+    name = return_id("tenant/acme", 3)
+    given = replace(
+        ROUTED, request_id=name, root_id="tenant/acme", outcome=DecisionOutcome.REFUSED, budgets=("tenant/acme",)
+    )
+    booking = Booking(name, "tenant/acme", 60, None, ("tenant/acme",))
+    assert place_of(codec, record(codec.encode(given))) == Place(5, 7, booking, returns=3)
 
 
 def test_markers_say_nothing(codec: Codec) -> None:

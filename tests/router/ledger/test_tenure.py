@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
-from aiosv3.router.ledger import Cashier, RouterTenure, keeping_books, read_books
+from aiosv3.router.ledger import Books, Cap, Caps, Cashier, RouterTenure, keeping_books, read_books
 from aiosv3.router.pools import Pool, PoolTable, Price
 from aiosv3.router.router import Router
 from aiosv3.schemas.codec import Codec
@@ -35,18 +36,23 @@ class Stage:
         self.codec = Codec(SchemaStore())
         self.pool = Pool("cloud", "openai", "m", Clearance.PUBLIC, Price(1_000_000, 0))
         self.processors: list[Processor] = []
+        self.routers: list[Router] = []
         for topic in (T.prompts(), T.decisions(), T.router_journal(), T.ledger(), T.pool_prompts("cloud"), ASKER):
             self.broker.create_topic(topic, 1)
         self.broker.create_topic(T.dead_letters(), 1)
 
-    async def router(self, name: str, *, patience: float = 0.05, keep_every: float = 3_600.0) -> Processor:
+    async def router(
+        self, name: str, *, patience: float = 0.05, keep_every: float = 3_600.0, tenant: int | None = None
+    ) -> Processor:
         log = MemoryLog(self.broker, Host(name))
         member = MemoryMember(self.broker, log, "router", T.prompts(), T.router_journal())
         metrics = MetricsCatalogue().processor(name)
         wiring = Wiring(
             name, T.prompts(), T.decisions(), T.router_journal(), log, member, lambda: NOW, metrics, marks_own=True
         )
-        router = Router(T, self.codec, [self.pool], PoolTable(), lambda: NOW, Cashier(patience))
+        caps = Caps({} if tenant is None else {"t": Cap(tenant)}, {}, lambda: NOW)
+        router = Router(T, self.codec, [self.pool], PoolTable(), lambda: NOW, Cashier(patience, caps))
+        self.routers.append(router)
         tenures = keeping_books(wiring, router, self.codec, 50, T, keep_every)
         processor = Processor(wiring, tenures, commit_every=0.02)
         self.processors.append(processor)
@@ -81,6 +87,13 @@ class Stage:
         )  # fmt: skip
         headers = [("ce_id", name.encode()), ("ce_source", b"aios.prompts/0/0")]
         self.broker.append(Outgoing(T.decisions(), 0, None, self.codec.encode(decision), headers))
+
+    def entries(self, kind: LedgerKind) -> list[LedgerEntry]:
+        found = [self.codec.decode_as(LedgerEntry, r.value or b"") for r in self.broker.records(T.router_journal())]
+        return [entry for entry in found if entry.kind is kind]
+
+    async def books(self) -> Books:
+        return await read_books(MemoryLog(self.broker, Host("reader")), self.codec, T, 0)
 
     def decisions(self) -> dict[str, Decision]:
         return {
@@ -195,8 +208,7 @@ async def test_the_ledger_is_kept_and_a_restore_begins_there(stage: Stage) -> No
     await stage.router("b", patience=0)
     stage.ask("three", 21)
     await stage.until(lambda: len(stage.answers()) == 1)
-    books = await read_books(MemoryLog(stage.broker, Host("reader")), stage.codec, T, 0)
-    tree = books.ahead.tree("r")
+    tree = (await stage.books()).ahead.tree("r")
     assert (tree.spent, tree.reserved, tree.total) == (50, 30, CAP)
 
 
@@ -209,3 +221,95 @@ async def test_a_commit_of_a_router_without_a_ledger_is_taken_over(stage: Stage)
     stage.ask("one", 60)
     await stage.until(lambda: len(stage.answers()) == 1)
     assert stage.forwarded() == []
+
+
+async def test_a_call_is_paid_from_a_lease_of_its_tenant_s_budget(stage: Stage) -> None:
+    await stage.router("a", patience=20, tenant=100)
+    stage.ask("one", 60, cap=None)
+    await stage.until(lambda: stage.forwarded() == ["one"])
+    assert stage.decisions()["one"].budgets == ("tenant/t",)
+    (lease,) = stage.entries(LedgerKind.LEASE)
+    assert (lease.budget, lease.partition, lease.number, lease.limit_usd_micros) == ("tenant/t", 0, 1, 100)
+    stage.ask("two", 41, cap=None)
+    stage.settle("one", 60)
+    await stage.until(lambda: len(stage.answers()) == 1)
+    error = stage.answers()[0].error
+    assert error is not None
+    assert error.type == "BudgetExceeded"
+    assert error.message == (
+        "budget tenant/t: 0.000060 of 0.000100 US dollars are spent and 0.000000 reserved for calls at work; "
+        "this call may cost 0.000041. More: aiosv3 budget grant tenant/t USD"
+    )
+    assert stage.routers[0].cashier.tally.refusals == {"tenant": 1}
+
+
+async def test_a_grant_raises_the_cap_of_a_tenant(stage: Stage) -> None:
+    await stage.router("a", patience=20, tenant=50)
+    grant = LedgerEntry(LedgerKind.GRANT, "g", "tenant/t", 10)
+    for _ in range(2):
+        stage.broker.append(Outgoing(T.router_journal(), 0, b"tenant/t", stage.codec.encode(grant), []))
+    stage.ask("one", 61, cap=None)
+    stage.ask("two", 60, cap=None)
+    await stage.until(lambda: stage.forwarded() == ["two"] and len(stage.answers()) == 1)
+
+
+async def test_money_goes_back_by_a_record_among_the_decisions(stage: Stage) -> None:
+    first = await stage.router("a", patience=20, tenant=1_000)
+    stage.ask("one", 60, cap=None)
+    await stage.until(lambda: stage.forwarded() == ["one"])
+    await first.drain(0)
+    await stage.router("b", patience=20, tenant=1_000)
+    recall = LedgerEntry(LedgerKind.LEASE_RECALL, "x", "tenant/t", 0, partition=0)
+    stage.broker.append(Outgoing(T.router_journal(), 0, None, stage.codec.encode(recall), []))
+    await stage.until(lambda: bool(stage.entries(LedgerKind.LEASE_RETURN)))
+    (said,) = stage.entries(LedgerKind.LEASE_RETURN)
+    books = await stage.books()
+    lease, lender = books.agreed.lease("tenant/t"), books.lending.lender("tenant/t")
+    assert (lease.reserved, lease.free, said.returned_usd_micros) == (60, 0, lease.returned)
+    assert lender.out == 60
+    stage.ask("two", 40, cap=None)
+    await stage.until(lambda: stage.forwarded() == ["one", "two"])
+
+
+async def test_what_is_refused_at_its_forward_is_not_reserved_any_more(stage: Stage) -> None:
+    await stage.router("a")
+    stage.routers[0].outlook.may_see = lambda *_: False  # type: ignore[method-assign]
+    stage.ask("one", 60)
+    await stage.until(lambda: len(stage.answers()) == 1)
+    (entry,) = stage.entries(LedgerKind.SETTLEMENT)
+    assert (entry.id, entry.usd_micros, entry.epoch) == ("one", 0, -1)
+    tree = (await stage.books()).ahead.tree("r")
+    assert (tree.reserved, tree.spent) == (0, 0)
+    stage.ask("one", 60)
+    await stage.until(lambda: len(stage.answers()) == 2)
+    assert len(stage.entries(LedgerKind.SETTLEMENT)) == 1
+
+
+async def test_what_cannot_be_forwarded_at_all_is_not_reserved_any_more(stage: Stage) -> None:
+    stage.pool = replace(stage.pool, name="gone")
+    await stage.router("a")
+    stage.ask("one", 60)
+    await stage.until(lambda: bool(stage.broker.records(T.dead_letters())))
+    assert [entry.usd_micros for entry in stage.entries(LedgerKind.SETTLEMENT)] == [0]
+    assert (await stage.books()).ahead.tree("r").reserved == 0
+
+
+async def test_many_that_are_short_ask_nobody_twice_at_once(stage: Stage) -> None:
+    """Two other partitions hold the money of a budget whose own partition this is."""
+    await stage.router("a", tenant=100)
+
+    def ask(partition: int, number: int, need: int) -> None:
+        entry = LedgerEntry(
+            LedgerKind.LEASE_REQUEST, f"{partition}/{number}", "tenant/x", need, partition=partition, number=number,
+            need_usd_micros=need, limit_usd_micros=100,
+        )  # fmt: skip
+        stage.broker.append(Outgoing(T.router_journal(), 0, b"tenant/x", stage.codec.encode(entry), []))
+
+    ask(0, 1, 100)
+    for number in range(1, 20):
+        ask(0, number + 1, 0)
+        ask(1, number, 10)
+    books = await stage.books()
+    await stage.until(lambda: len(stage.entries(LedgerKind.LEASE)) >= 20)
+    assert books.lending.lender("tenant/x").out == 100
+    assert len(stage.entries(LedgerKind.LEASE_RECALL)) == 1

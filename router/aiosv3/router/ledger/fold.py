@@ -6,10 +6,11 @@ id and epoch, which name one completion. Whatever comes a second time changes no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aiosv3.schemas.money import tree_budget
+from aiosv3.router.ledger.accounts import Account, Lease, Short
+from aiosv3.schemas.money import LedgerEntry, tree_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,73 +28,19 @@ class Booking:
     expires: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Short:
-    """Why a booking does not fit: the first budget that has too little."""
-
-    budget: str
-    limit: int
-    spent: int
-    reserved: int
-    asked: int
-
-    @property
-    def passing(self) -> bool:
-        """It would fit if the calls at work cost nothing: waiting for them may help."""
-        return self.reserved > 0 and self.spent + self.asked <= self.limit
-
-    def __str__(self) -> str:
-        return (
-            f"budget {self.budget}: {_usd(self.spent)} of {_usd(self.limit)} US dollars are spent and "
-            f"{_usd(self.reserved)} reserved for calls at work; this call may cost {_usd(self.asked)}"
-        )
-
-
-def _usd(micros: int) -> str:
-    return f"{micros / 1_000_000:.6f}"
-
-
-class Account:
-    """One budget as this partition sees it. ``limit`` None: whatever is asked fits. ``overrun``: spent without or
-    beyond a reservation."""
-
-    __slots__ = ("added", "grants", "limit", "overrun", "reserved", "spent")
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.added = 0
-        self.spent = 0
-        self.reserved = 0
-        self.overrun = 0
-        self.grants: dict[str, None] = {}
-
-    @property
-    def total(self) -> int | None:
-        """What may be spent in all: the limit and what was added to it."""
-        return None if self.limit is None else self.limit + self.added
-
-    def short(self, budget: str, amount: int) -> Short | None:
-        total = self.total
-        if total is None or self.spent + self.reserved + amount <= total:
-            return None
-        return self.lacking(budget, amount)
-
-    def lacking(self, budget: str, amount: int) -> Short:
-        """Why ``amount`` is not there."""
-        return Short(budget, self.total or 0, self.spent, self.reserved, amount)
-
-
 class Tree(Account):
     """The budget of a task tree, and all its bookings: ``open`` ones, ``closed`` ones with the epochs that were paid,
-    and those that were ``void`` because they did not fit at their place."""
+    and those that were ``void`` because they did not fit at their place. ``shares``: the shared budgets that closed
+    ones were taken from, by id, where there are some."""
 
-    __slots__ = ("closed", "expires", "open", "void")
+    __slots__ = ("closed", "expires", "open", "shares", "void")
 
     def __init__(self) -> None:
         super().__init__(None)
         self.open: dict[str, Booking] = {}
         self.closed: dict[str, tuple[int, ...]] = {}
         self.void: dict[str, Short] = {}
+        self.shares: dict[str, tuple[str, ...]] = {}
         self.expires: int | None = None
 
 
@@ -102,7 +49,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.trees: dict[str, Tree] = {}
-        self.shared: dict[str, Account] = {}
+        self.shared: dict[str, Lease] = {}
         self.dirty: set[str] = set()
         """Budgets that have changed."""
 
@@ -113,11 +60,11 @@ class Ledger:
             found = self.trees[root] = Tree()
         return found
 
-    def account(self, budget: str) -> Account:
-        """A budget beside the trees', made where it is new: nothing may be spent of it but what is added."""
+    def lease(self, budget: str) -> Lease:
+        """What this partition has of a shared budget, made where it is new: it may spend only what it is lent."""
         found = self.shared.get(budget)
         if found is None:
-            found = self.shared[budget] = Account(0)
+            found = self.shared[budget] = Lease()
         return found
 
     def _accounts(self, booking: Booking) -> Iterator[tuple[str, Account]]:
@@ -128,7 +75,7 @@ class Ledger:
             tree.expires = max(booking.expires, tree.expires or 0)
         yield tree_budget(booking.root), tree
         for budget in booking.budgets:
-            yield budget, self.account(budget)
+            yield budget, self.lease(budget)
 
     def _changing(self, booking: Booking) -> Iterator[tuple[str, Account]]:
         for budget, account in self._accounts(booking):
@@ -204,24 +151,47 @@ class Ledger:
             return ()
         tree.closed[request_id] = (*paid, epoch)
         booking = tree.open.pop(request_id, None)
-        booked = 0 if booking is None else booking.amount
+        if booking is None:
+            booking = Booking(request_id, root, 0, None, tree.shares.get(request_id, ()))
+        elif booking.budgets:
+            tree.shares[request_id] = booking.budgets
+        booked = booking.amount
         touched = []
-        for budget, account in self._changing(booking or Booking(request_id, root, 0)):
+        for budget, account in self._changing(booking):
             account.reserved -= booked
             account.spent += cost
             account.overrun += max(0, cost - booked)
             touched.append(budget)
         return tuple(touched)
 
-    def grant(self, budget: str, root: str | None, grant_id: str, amount: int) -> bool:
-        """Adds money to a budget, of the tree ``root`` or a shared one; False if this grant was added before."""
-        account = self.account(budget) if root is None else self.tree(root)
-        if grant_id in account.grants:
+    def paid_from(self, booking: Booking, costs: Sequence[int]) -> None:
+        """A call that is settled already was paid from these shared budgets too."""
+        self.tree(booking.root).shares[booking.id] = booking.budgets
+        for budget in booking.budgets:
+            lease = self.lease(budget)
+            lease.spent += sum(costs)
+            lease.overrun += sum(costs) - min(costs[0], booking.amount)
+            self.dirty.add(budget)
+
+    def grant(self, root: str, grant_id: str, amount: int) -> bool:
+        """Adds money to the budget of the tree ``root``; False if this grant was added before."""
+        tree = self.tree(root)
+        if grant_id in tree.grants:
             return False
-        account.grants[grant_id] = None
-        account.added += amount
-        self.dirty.add(budget)
+        tree.grants[grant_id] = None
+        tree.added += amount
+        self.dirty.add(tree_budget(root))
         return True
+
+    def lent(self, entry: LedgerEntry) -> bool:
+        """Money of a shared budget came, or the news that there is none; False if this lease was here before."""
+        self.dirty.add(entry.budget)
+        return self.lease(entry.budget).lent(entry)
+
+    def give_back(self, budget: str, number: int, amount: int) -> bool | None:
+        """Gives money of a shared budget back; see :meth:`Lease.give_back`."""
+        self.dirty.add(budget)
+        return self.lease(budget).give_back(number, amount)
 
     def forget(self, before: int) -> list[str]:
         """Drops trees that ended before ``before`` (ms) and have nothing open: nothing of them is routed any more.

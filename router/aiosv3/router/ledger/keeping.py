@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from aiosv3.router.ledger.states import newest, state_of
+from aiosv3.router.ledger.states import lender_state, newest, state_of
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.money import LedgerState
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.answers import AVRO, event
 from aiosv3.streams.log import Outgoing
-from aiosv3.streams.tenure import appended
+from aiosv3.streams.tenure import all_appended, appended
 
 if TYPE_CHECKING:
     from aiosv3.router.ledger.books import Books
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiosv3.streams.log import Log
 
 STATE_TYPE: Final = b"aiosv3.ledger-state"
+_AT_ONCE: Final = 500
 _FORGET_MS: Final = 3_600_000
 """A tree that ended so long ago gets no answers any more that anybody waits for."""
 _LOG: Final = logging.getLogger(__name__)
@@ -69,17 +70,24 @@ class Keeper:
         if place == self.kept or not books.settled:
             return
         gone = books.forget(clock_ms - _FORGET_MS)
-        changed = books.agreed.dirty
-        books.agreed.dirty = set()
+        changed, lent = books.agreed.dirty, books.lending.dirty
+        books.agreed.dirty, books.lending.dirty = set(), set()
         states = [state_of(books.agreed, budget, self._partition, *place) for budget in sorted(changed)]
+        states += [lender_state(books.lending, budget, self._partition, *place) for budget in sorted(lent)]
         try:
-            records = [self._record(state) for state in states if state is not None]
-            await asyncio.gather(*(appended(self._log, record) for record in records + [self._gone(b) for b in gone]))
+            await self._write([state for state in states if state is not None], gone)
             await appended(self._log, self._record(LedgerState(self._partition, "", *place)))
         except AiosError:
             books.agreed.dirty |= changed
+            books.lending.dirty |= lent
             raise
         self.kept = place
+
+    async def _write(self, states: Sequence[LedgerState], gone: Sequence[str]) -> None:
+        """So many at a time: a busy partition has thousands, and requests must not wait until all are encoded."""
+        for start in range(0, len(states), _AT_ONCE):
+            await all_appended(self._log, [self._record(state) for state in states[start : start + _AT_ONCE]])
+        await all_appended(self._log, [self._gone(budget) for budget in gone])
 
     def _record(self, state: LedgerState) -> Outgoing:
         return self._outgoing(state.budget, self._codec.encode(state))

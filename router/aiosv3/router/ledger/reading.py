@@ -6,7 +6,7 @@ from aiosv3.router.ledger.books import Books, Place
 from aiosv3.router.ledger.fold import Booking
 from aiosv3.router.ledger.keeping import Keeper
 from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.money import LedgerEntry
+from aiosv3.schemas.money import LedgerEntry, return_number
 from aiosv3.schemas.records import Decision, DecisionOutcome
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.log import Log, Record
@@ -18,6 +18,9 @@ def place_of(codec: Codec, record: Record) -> Place | None:
     if record.value is None:
         return None
     decision = codec.decode_as(Decision, record.value)
+    if number := return_number(decision.request_id):
+        given = Booking(decision.request_id, decision.root_id, decision.reserved_usd_micros, None, decision.budgets)
+        return Place(record.offset, decision.ledger_position, given, True, number)
     if decision.outcome is not DecisionOutcome.ROUTED:
         return Place(record.offset, -1, Booking(decision.request_id, decision.root_id, 0), routed=False)
     booking = Booking(
@@ -53,4 +56,5 @@ async def read_books(log: Log, codec: Codec, topics: Topics, partition: int) -> 
             for record in batch:
                 if learn_from_headers(record).id is not None:
                     books.read(record.offset, place_of(codec, record))
+    books.read_up()
     return books

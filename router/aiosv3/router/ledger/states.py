@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
-from aiosv3.router.ledger.fold import Account, Booking, Ledger, Tree
-from aiosv3.schemas.money import LedgerClosed, LedgerHold, LedgerState, tree_budget, tree_of
+from aiosv3.router.ledger.accounts import Account, Lease, Told
+from aiosv3.router.ledger.fold import Booking, Ledger, Tree
+from aiosv3.router.ledger.lending import Lending, Loan
+from aiosv3.schemas.money import (
+    LedgerClosed,
+    LedgerHold,
+    LedgerLease,
+    LedgerLoan,
+    LedgerState,
+    tree_budget,
+    tree_of,
+)
+
+_LENDER: Final = "lent/"
+
+
+def lender_key(budget: str) -> str:
+    """What the state of a shared budget is called in its own partition, where it lends."""
+    return _LENDER + budget
 
 
 def state_of(ledger: Ledger, budget: str, partition: int, own: int, journal: int) -> LedgerState | None:
     """A budget at the place ``own``, ``journal``; None where the ledger has forgotten it."""
     root = tree_of(budget)
-    account = ledger.shared.get(budget) if root is None else ledger.trees.get(root)
+    account: Account | None = ledger.shared.get(budget) if root is None else ledger.trees.get(root)
     if account is None:
         return None
     tree = account if isinstance(account, Tree) else Tree()
@@ -27,9 +45,35 @@ def state_of(ledger: Ledger, budget: str, partition: int, own: int, journal: int
         overrun_usd_micros=account.overrun,
         expires_at=tree.expires,
         open=tuple(LedgerHold(b.id, b.amount, b.budgets) for b in tree.open.values()),
-        closed=tuple(LedgerClosed(request_id, epochs) for request_id, epochs in tree.closed.items()),
+        closed=tuple(LedgerClosed(name, epochs, tree.shares.get(name, ())) for name, epochs in tree.closed.items()),
         void=tuple(tree.void),
         grants=tuple(account.grants),
+        lease=_lease_state(account) if isinstance(account, Lease) else None,
+    )
+
+
+def _lease_state(lease: Lease) -> LedgerLease:
+    cap, spent, held = lease.told or (None, 0, 0)
+    return LedgerLease(lease.number, lease.returns, lease.returned, cap, spent, held)
+
+
+def lender_state(lending: Lending, budget: str, partition: int, own: int, journal: int) -> LedgerState | None:
+    """What a shared budget has lent; None where the lending has forgotten it."""
+    lender = lending.lenders.get(budget)
+    if lender is None:
+        return None
+    return LedgerState(
+        partition,
+        lender_key(budget),
+        own,
+        journal,
+        limit_usd_micros=lender.limit,
+        added_usd_micros=lender.added,
+        grants=tuple(lender.grants),
+        loans=tuple(
+            LedgerLoan(one.partition, one.number, one.last, one.lent, one.returned, one.spent, one.reserved)
+            for one in lender.loans.values()
+        ),
     )
 
 
@@ -38,12 +82,37 @@ def ledger_of(states: Iterable[LedgerState]) -> Ledger:
     ledger = Ledger()
     for state in states:
         root = tree_of(state.budget)
-        account = ledger.account(state.budget) if root is None else ledger.tree(root)
-        _fill(account, state)
-        if isinstance(account, Tree) and root is not None:
-            _fill_tree(account, root, state)
-    ledger.dirty.clear()
+        if state.budget.startswith(_LENDER):
+            continue
+        if root is None:
+            _fill_lease(ledger.lease(state.budget), state)
+        else:
+            _fill_tree(ledger.tree(root), root, state)
     return ledger
+
+
+def lending_of(states: Iterable[LedgerState]) -> Lending:
+    """What shared budgets have lent by these states."""
+    lending = Lending()
+    for state in states:
+        if state.budget.startswith(_LENDER):
+            lender = lending.lender(state.budget.removeprefix(_LENDER))
+            lender.limit = state.limit_usd_micros or 0
+            lender.added = state.added_usd_micros
+            lender.grants = dict.fromkeys(state.grants)
+            lender.loans = {
+                one.partition: Loan(
+                    one.partition,
+                    one.number,
+                    one.last_usd_micros,
+                    one.lent_usd_micros,
+                    one.returned_usd_micros,
+                    one.spent_usd_micros,
+                    one.reserved_usd_micros,
+                )
+                for one in state.loans
+            }
+    return lending
 
 
 def _fill(account: Account, state: LedgerState) -> None:
@@ -55,9 +124,21 @@ def _fill(account: Account, state: LedgerState) -> None:
     account.grants = dict.fromkeys(state.grants)
 
 
+def _fill_lease(lease: Lease, state: LedgerState) -> None:
+    _fill(lease, state)
+    if (said := state.lease) is not None:
+        lease.number = said.number
+        lease.returns = said.returns
+        lease.returned = said.returned_usd_micros
+        if said.cap_usd_micros is not None:
+            lease.told = Told(said.cap_usd_micros, said.spent_usd_micros, said.reserved_usd_micros)
+
+
 def _fill_tree(tree: Tree, root: str, state: LedgerState) -> None:
+    _fill(tree, state)
     tree.expires = state.expires_at
     tree.closed = {closed.id: closed.epochs for closed in state.closed}
+    tree.shares = {closed.id: closed.budgets for closed in state.closed if closed.budgets}
     tree.open = {
         hold.id: Booking(hold.id, root, hold.usd_micros, state.limit_usd_micros, hold.budgets, state.expires_at)
         for hold in state.open
@@ -82,8 +163,21 @@ def _upto(states: Mapping[str, list[LedgerState]], end: LedgerState) -> Iterator
     for budget, found in states.items():
         if budget:
             known = [state for state in found if _place(state) <= _place(end)]
-            # One beyond it has in it what will be folded again, and that changes nothing: ids count once.
-            yield max(known, key=_place) if known else min(found, key=_place)
+            if known:
+                yield max(known, key=_place)
+            elif not any(map(_sums, found)):
+                # One beyond it has in it what will be folded again, and that changes nothing: ids count once.
+                yield min(found, key=_place)
+
+
+def _sums(state: LedgerState) -> bool:
+    """True where sums of several trees go together: a lease, or a tree with calls that are paid from one.
+
+    They must be of one place. Such a state that stands only beyond it is of a budget that is made again from there.
+    """
+    if state.lease is not None:
+        return True
+    return any(held.budgets for held in state.open) or any(closed.budgets for closed in state.closed)
 
 
 def _place(state: LedgerState) -> tuple[int, int]:
