@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from aiosv3.router.endpoints import errors
 from aiosv3.router.endpoints.anthropic import AnthropicMessages, MessageReading
 from aiosv3.router.endpoints.endpoint import Call
-from aiosv3.router.endpoints.errors import EndpointError
+from aiosv3.router.endpoints.errors import EndpointError, Spent
 from aiosv3.router.endpoints.sse import EventParser
 from aiosv3.schemas.records import Message, Prompt, Role
 
@@ -82,6 +82,17 @@ async def test_an_answer(misbehaving: Any, claude: AnthropicMessages, call: Call
     assert (done.text, done.finish_reason) == ("Paris is it.", "stop")
     assert (done.input_tokens, done.output_tokens, done.cached_tokens, done.usage_estimated) == (30, 6, 10, False)
     assert done.provider_request_id == "msg_1"
+
+
+async def test_what_was_written_to_the_cache_is_counted_by_how_long_it_is_kept(
+    misbehaving: Any, claude: AnthropicMessages, call: Calls
+) -> None:
+    tiers = {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 3}
+    usage = {"input_tokens": 20, "cache_read_input_tokens": 10, "cache_creation_input_tokens": 7, "output_tokens": 1}
+    begin = _event("message_start", message={"id": "msg_1", "usage": {**usage, "cache_creation": tiers}})
+    end = _event("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 20, "output_tokens": 6})
+    misbehaving.stream(begin, *_PARIS[1:-2], end, _END)
+    assert (await claude.complete(call())).spent == Spent(37, 6, 10, 4, 3)
 
 
 async def test_what_is_sent(misbehaving: Any, claude: AnthropicMessages, call: Calls) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from aiosv3.router.endpoints import errors
 from aiosv3.router.endpoints.endpoint import Call
-from aiosv3.router.endpoints.errors import EndpointError
+from aiosv3.router.endpoints.errors import EndpointError, Spent
 from aiosv3.router.endpoints.openai import ChatReading, Dialect, OpenAIChat, idempotency_header
 from aiosv3.router.endpoints.sse import EventParser
 from aiosv3.schemas.records import Message, Prompt, Role
@@ -68,6 +68,29 @@ async def test_an_answer(misbehaving: Any, chat: OpenAIChat, call: Calls) -> Non
     assert (done.input_tokens, done.output_tokens, done.cached_tokens, done.usage_estimated) == (30, 4, 16, False)
     assert done.provider_request_id == "chat-1"
     assert done.first_token_ms is not None
+
+
+async def test_usage_that_comes_with_the_finish_reason_is_whole(
+    misbehaving: Any, chat: OpenAIChat, call: Calls
+) -> None:
+    usage = {"prompt_tokens": 30, "completion_tokens": 1, "total_tokens": 31}
+    written = {**usage, "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 12}}
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": written}
+    misbehaving.stream(_delta(content="a text of more than four characters"), _event(last), _DONE)
+    done = await chat.complete(call())
+    assert done.spent == Spent(30, 1, 8, 12), "by its own count, and no estimate"
+
+
+@pytest.mark.parametrize(("served", "standard"), [("flex", False), ("default", True)])
+async def test_a_call_that_may_wait_says_so_and_hears_whether_it_did(
+    misbehaving: Any, call: Calls, served: str, standard: bool
+) -> None:
+    endpoint = OpenAIChat(f"{misbehaving.url}/v1", dialect=Dialect(flex=True))
+    misbehaving.stream(*_PARIS[:-2], _event({"choices": [], "service_tier": served}), *_PARIS[-2:])
+    done = await endpoint.complete(call())
+    await endpoint.aclose()
+    assert misbehaving.requests[0].json()["service_tier"] == "flex"
+    assert done.standard is standard
 
 
 async def test_the_text_is_heard_as_it_is_written_and_nothing_else_is(

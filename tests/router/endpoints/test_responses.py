@@ -63,6 +63,20 @@ async def test_an_answer(misbehaving: Any, responses: OpenAIResponses, call: Cal
     assert (done.provider_request_id, heard) == ("resp-1", ["Par", "is"])
 
 
+@pytest.mark.parametrize(("served", "standard"), [("flex", False), ("default", True)])
+async def test_a_call_that_may_wait_says_so_and_hears_whether_it_did(
+    misbehaving: Any, call: Calls, served: str, standard: bool
+) -> None:
+    endpoint = OpenAIResponses(f"{misbehaving.url}/v1", flex=True)
+    begun = _event("response.created", response={"id": "r", "status": "in_progress", "service_tier": "auto"})
+    wrote = {**_USAGE, "input_tokens_details": {"cached_tokens": 16, "cache_write_tokens": 9}}
+    misbehaving.stream(begun, _text("Paris"), _end(usage=wrote, service_tier=served))
+    done = await endpoint.complete(call())
+    await endpoint.aclose()
+    assert misbehaving.requests[0].json()["service_tier"] == "flex"
+    assert done.spent == Spent(30, 4, 16, 9, standard=standard)
+
+
 async def test_what_is_sent(misbehaving: Any, responses: OpenAIResponses, call: Calls) -> None:
     misbehaving.stream(*_PARIS)
     await responses.complete(call(model="big", temperature=0.0, max_tokens=5, tools=_TOOLS, output_schema=None))

@@ -8,7 +8,9 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiosv3.router.endpoints.errors import Spent
 from aiosv3.router.prices import Price, Tier
+from aiosv3.router.prices.price import together
 from aiosv3.schemas.records import Usage
 
 rates = st.integers(0, 100_000_000)
@@ -42,8 +44,9 @@ def test_a_bill_is_the_exact_sum_rounded_up(
     )
     bill = price.of(total, out, read, written, kept)
     assert exact <= bill < exact + 1
-    batch = price.of(total, out, read, written, kept, batch=True)
-    assert exact * price.batch_percent / 100 <= batch < exact * price.batch_percent / 100 + 1
+    batch, share = price.batched().of(total, out, read, written, kept), Fraction(price.batch_percent, 100)
+    # Each rate is rounded up to a micro-dollar for a million tokens.
+    assert exact * share <= batch < exact * share + Fraction(total + out, 1_000_000) + 1
     assert batch <= bill
 
 
@@ -83,4 +86,19 @@ def test_a_long_write_costs_as_a_short_one_where_nothing_else_is_said() -> None:
 
 
 def test_usage_has_one_call_and_its_cost() -> None:
-    assert Price(1_000_000, 2_000_000, 0, 4_000_000).usage(10, 5, 4, 2) == Usage(1, 10, 5, 4, 4 + 10 + 8)
+    price = Price(1_000_000, 2_000_000, 0, 4_000_000, 8_000_000)
+    spent = Spent(11, 5, cached_tokens=4, written_tokens=2, kept_tokens=1, estimated=True)
+    assert price.usage(spent) == Usage(1, 11, 5, 4, 4 + 10 + 8 + 8, 2, 1, estimated=True)
+
+
+def test_a_call_that_was_not_let_wait_costs_what_others_cost() -> None:
+    price = replace(TIERED, batch_percent=50).batched()
+    assert price.usage(Spent(100, 10)).cost_usd_micros == 60
+    assert price.usage(Spent(101, 0, cached_tokens=101)).cost_usd_micros == 11, "half of the long price"
+    assert price.usage(Spent(100, 10, standard=True)).cost_usd_micros == 120
+    assert TIERED.usage(Spent(100, 10, standard=True)).cost_usd_micros == 120
+
+
+def test_what_one_request_has_used_in_several_calls() -> None:
+    first, second = Usage(1, 10, 5, 4, 60, 2, 1, estimated=True), Usage(1, 1, 2, 3, 4, 5, 6)
+    assert together(second, first) == Usage(1, 11, 7, 7, 64, 7, 7, estimated=True)

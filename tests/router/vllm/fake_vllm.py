@@ -1,7 +1,8 @@
 """A program that behaves like ``vllm serve`` to whoever starts, asks and stops it. As a class: the same server here.
 
 Run as a program it is told by the environment: ``FAKE_VLLM_LOG`` (a line of JSON for each start and stop),
-``FAKE_VLLM_START_S`` (seconds until it is well), ``FAKE_VLLM_FAILS`` (ends at once with that code).
+``FAKE_VLLM_START_S`` (seconds until it is well), ``FAKE_VLLM_TALKS`` (until then: ``progress``, or ``again`` the same),
+``FAKE_VLLM_FAILS`` (ends at once with that code).
 """
 
 from __future__ import annotations
@@ -138,9 +139,13 @@ def main() -> None:
     ready_at = time.monotonic() + float(os.environ.get("FAKE_VLLM_START_S", "0"))
     sys.stderr.write("INFO Loading weights\n")
     sys.stderr.flush()
+    talk, said = os.environ.get("FAKE_VLLM_TALKS"), 0
     with FakeVllm(port, ready_at):
         while not stop.wait(0.02):
-            pass
+            if talk and time.monotonic() < ready_at:
+                said += talk == "progress"
+                sys.stderr.write(f"INFO 11-30 06:10:{time.time() % 60:09.6f} shards: {said}% Completed\r")
+                sys.stderr.flush()
     _note(stopped=True)
 
 

@@ -16,7 +16,7 @@ from aiosv3.router.vllm.command import (
 )
 
 PLAN = ServePlan("Qwen/Qwen2.5-7B-Instruct", 8123)
-LEAST = ["serve", "Qwen/Qwen2.5-7B-Instruct", "--host", "127.0.0.1", "--port", "8123"]
+LEAST = ["serve", "Qwen/Qwen2.5-7B-Instruct", "--host", "127.0.0.1", "--port", "8123", "--enable-prompt-tokens-details"]
 
 
 def test_little_is_said_where_little_is_set() -> None:

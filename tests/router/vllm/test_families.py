@@ -20,6 +20,9 @@ from aiosv3.router.vllm.families import FAMILIES, family_of, template_path
         ("Qwen/Qwen3-8B", "hermes", "qwen3"),
         ("Qwen/Qwen3-235B-A22B-Instruct-2507", "hermes", ""),
         ("Qwen/Qwen3-Coder-30B-A3B-Instruct", "qwen3_coder", ""),
+        ("openai/gpt-oss-20b", "openai", ""),
+        ("zai-org/GLM-4.6", "glm45", "glm45"),
+        ("moonshotai/Kimi-K2-Instruct", "kimi_k2", ""),
         ("NousResearch/Hermes-3-Llama-3.1-8B", "hermes", ""),
         ("codellama/CodeLlama-7b-Instruct-hf", "", ""),
         ("/models/SmolLM2-135M-Instruct", "hermes", ""),
@@ -29,6 +32,22 @@ def test_a_name_tells_the_parsers(model: str, tools: str, reasoning: str) -> Non
     family = family_of(model)
     assert family is not None
     assert (family.tool_parser, family.reasoning_parser) == (tools, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("model", "template"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", "tool_chat_template_llama3.1_json.jinja"),
+        ("meta-llama/Llama-3.2-3B-Instruct", "tool_chat_template_llama3.2_json.jinja"),
+        ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "tool_chat_template_llama4_pythonic.jinja"),
+        ("deepseek-ai/DeepSeek-V3.1", "tool_chat_template_deepseekv31.jinja"),
+        ("Qwen/Qwen3-8B", ""),
+    ],
+)
+def test_a_name_tells_which_template_of_vllms_tools_need(model: str, template: str) -> None:
+    family = family_of(model)
+    assert family is not None
+    assert family.wanted == template
 
 
 def test_a_name_that_tells_nothing() -> None:

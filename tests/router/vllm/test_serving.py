@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import pytest
 from aiosv3.router.endpoints import Place, open_endpoint
 from aiosv3.router.endpoints.endpoint import Call
 from aiosv3.router.vllm.command import ServePlan, arguments_of, environment_of, find_program
+from aiosv3.router.vllm.errors import ServerFailed
 from aiosv3.router.vllm.server import VllmServer
-from aiosv3.router.vllm.serving import ServerFailed, Serving, ServingPolicy
+from aiosv3.router.vllm.serving import Serving, ServingPolicy
 from aiosv3.schemas.records import Message, Prompt, Role
 
 pytestmark = pytest.mark.process
@@ -105,9 +107,22 @@ async def test_one_that_cannot_start_says_what_it_said(on_path: Path) -> None:
     assert len(notes(on_path)) == 1
 
 
+async def test_one_that_makes_progress_may_take_longer_and_what_it_repeats_is_none(
+    kept: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its bar ends its lines with CR, and its time stamps differ."""
+    caplog.set_level(logging.INFO)
+    short = replace(QUICK, start=1.5)
+    await kept(short, FAKE_VLLM_START_S="4", FAKE_VLLM_TALKS="progress")
+    assert "% Completed" in caplog.text
+    made, _ = serving(short, FAKE_VLLM_START_S="12", FAKE_VLLM_TALKS="again")
+    with pytest.raises(ServerFailed, match=r"after its start, and said nothing new for 1\.5 s"):
+        await made.start()
+
+
 async def test_one_that_takes_too_long_is_ended(on_path: Path) -> None:
     made, plan = serving(ServingPolicy(start=1.0, drain=5.0, poll=0.02), FAKE_VLLM_START_S="300")
-    with pytest.raises(ServerFailed, match="was not well within"):
+    with pytest.raises(ServerFailed, match="was not well 1 s after its start"):
         await made.start()
     assert made.gate() is not None
     with pytest.raises(ConnectionRefusedError):

@@ -41,7 +41,8 @@ class Place:
     """Where an endpoint is. ``in_flight``: calls at once, more wait. ``cache``: folder for the local model's file.
 
     ``priorities``: its scheduler goes by the priority of a call (vLLM with ``--scheduling-policy priority``).
-    ``api``: of kind ``openai``, which of its APIs: ``chat`` or ``responses``.
+    ``api``: of kind ``openai``, which of its APIs: ``chat`` or ``responses``. ``flex``: asks it for the service tier of
+    calls that may wait.
     """
 
     base_url: str | None = None
@@ -51,6 +52,7 @@ class Place:
     cache: Path | None = None
     priorities: bool = False
     api: str = "chat"
+    flex: bool = False
 
     def url(self) -> str:
         """The base URL. Raises ``UnknownKind`` in words where none is configured."""
@@ -77,13 +79,14 @@ def open_endpoint(kind: str, place: Place) -> Endpoint:
 
 def _openai(place: Place) -> Endpoint:
     from aiosv3.router.endpoints.clients import ClientLimits
-    from aiosv3.router.endpoints.openai import OpenAIChat
+    from aiosv3.router.endpoints.openai import Dialect, OpenAIChat
     from aiosv3.router.endpoints.responses import OpenAIResponses
 
     clients = ClientLimits(place.in_flight)
     if place.api == "responses":
-        return OpenAIResponses(place.url(), place.api_key, clients=clients, verify=place.verify)
-    return OpenAIChat(place.url(), place.api_key, clients=clients, verify=place.verify)
+        return OpenAIResponses(place.url(), place.api_key, clients=clients, verify=place.verify, flex=place.flex)
+    dialect = Dialect(flex=place.flex)
+    return OpenAIChat(place.url(), place.api_key, dialect=dialect, clients=clients, verify=place.verify)
 
 
 def _vllm(place: Place) -> Endpoint:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -16,13 +16,14 @@ from pydantic import SecretStr
 
 from aiosv3.router.endpoints.clients import ClientLimits
 from aiosv3.router.endpoints.conversation import Turn, tools, turns
+from aiosv3.router.endpoints.counting import AnthropicCounts
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import Spent, StreamCut
 from aiosv3.router.endpoints.exchange import Exchange, Question, ReplyLimits
 from aiosv3.router.endpoints.faults import failed_midway
 from aiosv3.router.endpoints.openai import idempotency_header
 from aiosv3.router.endpoints.outputschema import read_schema
-from aiosv3.router.endpoints.reading import Reading, ToolCall, tokens
+from aiosv3.router.endpoints.reading import Reading, ToolCall
 from aiosv3.router.endpoints.sse import ServerEvent
 from aiosv3.schemas.records import Prompt, Role
 
@@ -79,6 +80,7 @@ class MessageReading(Reading):
     ) -> None:
         super().__init__(prompt, on_text=on_text, on_dropped=on_dropped)
         self._blocks: dict[int, ToolCall | None] = {}
+        self._counts = AnthropicCounts()
         self._structured = prompt.output_schema is not None
 
     def take(self, event: ServerEvent) -> None:
@@ -98,6 +100,10 @@ class MessageReading(Reading):
                 raise failed_midway(data, self.spent(), self.provider_request_id)
             # Others are pings, block ends, or newer than this code: the API's versioning says to pass over them.
 
+    def tell(self, usage: Mapping[str, Any], *, final: bool) -> None:
+        self._counts.take(usage)
+        self.counted = self._counts.counted(final=final)
+
     def fitted(self, text: str) -> str:
         schema = read_schema(self._prompt.output_schema or "{}")
         if _is_object(schema) or not text:
@@ -112,7 +118,7 @@ class MessageReading(Reading):
 
     def _start(self, message: dict[str, Any]) -> None:
         self.provider_request_id = self.provider_request_id or self.words(message, "id") or None
-        self._usage(self.part(message, "usage"))
+        self.tell(self.part(message, "usage"), final=False)
 
     def _open(self, data: dict[str, Any]) -> None:
         block = self.part(data, "content_block")
@@ -160,24 +166,13 @@ class MessageReading(Reading):
             self.finish_reason = _REASONS.get(reason, reason)
             if self._structured and not self.tool_calls and reason == "tool_use":
                 self.finish_reason = "stop"
-        self._usage(self.part(data, "usage"))
-        self.counted.final = self.finish_reason is not None
+        self.tell(self.part(data, "usage"), final=self.finish_reason is not None)
 
     def _end(self) -> None:
         if self.finish_reason is None:
             words = "the message stopped without a stop reason"
             raise StreamCut(words, status=200, spent=self.spent(), provider_request_id=self.provider_request_id)
         self.finished = True
-
-    def _usage(self, usage: dict[str, Any]) -> None:
-        """Counts are cumulative; ``input_tokens`` is told without what was read from or written to the cache."""
-        told = self.counted
-        if (fresh := tokens(usage.get("input_tokens"))) is not None:
-            cached = tokens(usage.get("cache_read_input_tokens")) or 0
-            told.input_tokens = fresh + cached + (tokens(usage.get("cache_creation_input_tokens")) or 0)
-            told.cached_tokens = cached
-        if (answered := tokens(usage.get("output_tokens"))) is not None:
-            told.output_tokens = answered
 
     def _index(self, data: dict[str, Any]) -> int:
         index = data.get("index")

@@ -38,7 +38,8 @@ class Completed:
 
     ``tool_calls``: JSON text, a list of ``{"id", "type": "function", "function": {"name", "arguments"}}`` with the
     arguments as the model wrote them: JSON text as a rule, and for the asker to check. ``finish_reason``: ``stop``,
-    ``length`` or ``tool_calls``, or the provider's own word. ``input_tokens`` includes ``cached_tokens``.
+    ``length`` or ``tool_calls``, or the provider's own word. ``input_tokens`` includes ``cached_tokens``,
+    ``written_tokens`` and ``kept_tokens``, as :class:`~aiosv3.router.endpoints.errors.Spent` has them.
     """
 
     text: str
@@ -50,6 +51,22 @@ class Completed:
     provider_request_id: str | None = None
     first_token_ms: int | None = None
     usage_estimated: bool = False
+    written_tokens: int = 0
+    kept_tokens: int = 0
+    standard: bool = False
+
+    @property
+    def spent(self) -> Spent:
+        """What it has cost."""
+        return Spent(
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.written_tokens,
+            self.kept_tokens,
+            self.usage_estimated,
+            self.standard,
+        )
 
 
 @dataclass(frozen=True, slots=True)

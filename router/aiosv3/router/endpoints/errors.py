@@ -31,12 +31,19 @@ from aiosv3.schemas.errors import AiosError
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens of a call. ``estimated``: at least one number is ours (four characters a token), not the provider's."""
+    """Tokens of a call. ``estimated``: at least one number is ours (four characters a token), not the provider's.
+
+    ``input_tokens`` includes ``cached_tokens`` (read from the provider's cache), ``written_tokens`` (put there for
+    minutes) and ``kept_tokens`` (for an hour or more). ``standard``: the provider says that it was no call that waits.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
+    kept_tokens: int = 0
     estimated: bool = False
+    standard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

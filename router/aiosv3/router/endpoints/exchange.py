@@ -154,6 +154,8 @@ class Exchange:
             value = None
         if isinstance(value, dict) and value.get("error"):
             return failed_midway(value, reading.spent(), reading.provider_request_id)
+        if isinstance(value, dict) and isinstance(value.get("usage"), dict):
+            reading.tell(value["usage"], final=True)  # it answered, in one piece: that is on the bill
         return reading.malformed(f"content type {kind[:60]!r} instead of 'text/event-stream'")
 
     def _masked(self, event: ServerEvent) -> ServerEvent:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,12 +16,13 @@ from pydantic import SecretStr
 
 from aiosv3.router.endpoints.clients import ClientLimits
 from aiosv3.router.endpoints.conversation import Turn, tools, turns
+from aiosv3.router.endpoints.counting import FLEX, counted_by_openai
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import BadRequest, StreamCut
 from aiosv3.router.endpoints.exchange import Exchange, Question, ReplyLimits, is_header_value
 from aiosv3.router.endpoints.faults import failed_midway, refused_parameter
 from aiosv3.router.endpoints.outputschema import is_closed, read_schema, rooted, unrooted
-from aiosv3.router.endpoints.reading import Counted, Reading, ToolCall, tokens
+from aiosv3.router.endpoints.reading import Reading, ToolCall
 from aiosv3.router.endpoints.sse import ServerEvent
 from aiosv3.schemas.records import Role
 
@@ -36,12 +38,14 @@ class Dialect:
 
     ``limit_field``: the name of the output limit; a server that refuses one name is asked with the other from then on.
     ``salts``: takes vLLM's ``cache_salt`` (tenants share no prefix cache, so none can time it). ``priorities``: its
-    scheduler goes by ``priority``; a server whose scheduler does not takes the field and says nothing.
+    scheduler goes by ``priority``; a server whose scheduler does not takes the field and says nothing. ``flex``: asks
+    for the service tier of calls that may wait.
     """
 
     limit_field: str = _OLD_LIMIT
     salts: bool = False
     priorities: bool = False
+    flex: bool = False
 
 
 class OpenAIChat:
@@ -115,6 +119,8 @@ class OpenAIChat:
             schema = read_schema(prompt.output_schema)
             wanted = {"name": "answer", "schema": schema, "strict": is_closed(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        if self._dialect.flex:
+            body["service_tier"] = FLEX
         if self._dialect.priorities and call.priority is not None:
             body["priority"] = call.priority
         if self._dialect.salts and call.tenant is not None:
@@ -130,17 +136,24 @@ class ChatReading(Reading):
             self._end()
             return
         chunk = self.parsed(event.data)
-        if chunk.get("error"):
-            raise failed_midway(chunk, self.spent(), self.provider_request_id)
         if self.provider_request_id is None:
             self.provider_request_id = self.words(chunk, "id") or None
-        self._usage(self.part(chunk, "usage"))
+        self.counted.tier = self.words(chunk, "service_tier") or self.counted.tier
+        if usage := self.part(chunk, "usage"):
+            self.tell(usage, final=self.finish_reason is not None)
+        if chunk.get("error"):
+            raise failed_midway(chunk, self.spent(), self.provider_request_id)
         choices = chunk.get("choices") or []
         if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
             raise self.malformed("'choices' is no list of objects")
         for choice in choices:
             if choice.get("index", 0) == 0:
                 self._choice(choice)
+        if usage:  # running counts, and those that come with the finish reason, hold once that is there
+            self.counted.final = self.finish_reason is not None
+
+    def tell(self, usage: Mapping[str, Any], *, final: bool) -> None:
+        self.counted = counted_by_openai(usage, self.counted.tier, final=final)
 
     def _end(self) -> None:
         if self.finish_reason is None:
@@ -185,13 +198,6 @@ class ChatReading(Reading):
             if index >= _MOST_TOOL_CALLS:
                 raise self.malformed("too many tool calls")
         return self.tool_calls.setdefault(index, ToolCall())
-
-    def _usage(self, usage: dict[str, Any]) -> None:
-        if usage:
-            cached = tokens(self.part(usage, "prompt_tokens_details").get("cached_tokens")) or 0
-            asked, answered = tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens"))
-            # Some servers tell running counts in every chunk: they hold once the answer has its finish reason.
-            self.counted = Counted(asked, answered, cached, final=self.finish_reason is not None)
 
 
 def idempotency_header(key: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from aiosv3.router.endpoints.counting import Counted
 from aiosv3.router.endpoints.endpoint import Completed
 from aiosv3.router.endpoints.errors import Advice, ContentRefused, MalformedReply, SchemaViolated, Spent
 from aiosv3.router.endpoints.outputschema import violation
@@ -16,7 +17,6 @@ from aiosv3.router.endpoints.sse import ServerEvent
 from aiosv3.schemas.records import Prompt
 
 _CHARACTERS_A_TOKEN: Final = 4
-_MOST_TOKENS: Final = 1_000_000_000
 
 
 def estimated_tokens(characters: int) -> int:
@@ -37,16 +37,6 @@ class ToolCall:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Counted:
-    """The provider's own token counts, None until told. ``final``: the output count covers the whole answer."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int = 0
-    final: bool = False
 
 
 class Reading(ABC):
@@ -81,6 +71,10 @@ class Reading(ABC):
     def take(self, event: ServerEvent) -> None:
         """Takes one event; sets ``finished`` at the provider's end marker. Raises ``EndpointError``."""
 
+    @abstractmethod
+    def tell(self, usage: Mapping[str, Any], *, final: bool) -> None:
+        """Takes a usage object of the provider's. ``final``: it covers the whole answer."""
+
     def say(self, text: str) -> None:
         """A piece of the answer's text."""
         self._text.append(text)
@@ -106,16 +100,8 @@ class Reading(ABC):
 
     def spent(self) -> Spent:
         """What the call has cost so far: the provider's numbers where told, else estimates."""
-        told = self.counted
-        asked = told.input_tokens
-        if asked is None:
-            asked = estimated_tokens(prompt_characters(self._prompt))
-        if told.final and told.output_tokens is not None:
-            answered = told.output_tokens
-        else:
-            answered = max(told.output_tokens or 0, estimated_tokens(self._characters))
-        whole = told.final and told.input_tokens is not None and told.output_tokens is not None
-        return Spent(asked, answered, min(told.cached_tokens, asked), estimated=not whole)
+        asked = estimated_tokens(prompt_characters(self._prompt))
+        return self.counted.spent(asked, estimated_tokens(self._characters))
 
     def completed(self) -> Completed:
         """The finished answer. Raises ``ContentRefused``, ``SchemaViolated``."""
@@ -139,6 +125,9 @@ class Reading(ABC):
             provider_request_id=self.provider_request_id,
             first_token_ms=None if self._first_at is None else round((self._first_at - self._began) * 1000),
             usage_estimated=spent.estimated,
+            written_tokens=spent.written_tokens,
+            kept_tokens=spent.kept_tokens,
+            standard=spent.standard,
         )
 
     def fitted(self, text: str) -> str:
@@ -200,13 +189,6 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def tokens(value: object) -> int | None:
-    """A token count that can be believed, else None."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS:
-        return value
-    return None
 
 
 def well_formed(text: str) -> str:

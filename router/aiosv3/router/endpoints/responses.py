@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Create a model response" and "Streaming events". 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,13 +14,14 @@ from pydantic import SecretStr
 
 from aiosv3.router.endpoints.clients import ClientLimits
 from aiosv3.router.endpoints.conversation import Turn, tools, turns
+from aiosv3.router.endpoints.counting import FLEX, counted_by_openai
 from aiosv3.router.endpoints.endpoint import Call, Completed, Probed
 from aiosv3.router.endpoints.errors import StreamCut
 from aiosv3.router.endpoints.exchange import Exchange, Question, ReplyLimits
 from aiosv3.router.endpoints.faults import failed_midway
 from aiosv3.router.endpoints.openai import idempotency_header
 from aiosv3.router.endpoints.outputschema import is_closed, read_schema, rooted, unrooted
-from aiosv3.router.endpoints.reading import Counted, Reading, ToolCall, tokens
+from aiosv3.router.endpoints.reading import Reading, ToolCall
 from aiosv3.router.endpoints.sse import ServerEvent
 from aiosv3.schemas.records import Role
 
@@ -41,10 +43,12 @@ class OpenAIResponses:
         clients: ClientLimits | None = None,
         reply: ReplyLimits | None = None,
         verify: ssl.SSLContext | None = None,
+        flex: bool = False,
     ) -> None:
         secret = api_key.get_secret_value() if api_key is not None else None
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
         self._http = Exchange(base_url, headers, secret=secret, clients=clients, reply=reply, verify=verify)
+        self._flex = flex
 
     async def complete(self, call: Call) -> Completed:
         wanted = call.prompt.output_schema
@@ -63,8 +67,29 @@ class OpenAIResponses:
     async def _ask(self, call: Call) -> Completed:
         reading = ResponseReading(call.prompt, on_text=call.on_text, on_dropped=call.on_dropped)
         headers = {"idempotency-key": idempotency_header(call.idempotency_key)}
-        await self._http.ask(Question("responses", _body(call), call.timeout_s, headers), reading)
+        await self._http.ask(Question("responses", self._body(call), call.timeout_s, headers), reading)
         return reading.completed()
+
+    def _body(self, call: Call) -> dict[str, Any]:
+        prompt = call.prompt
+        body: dict[str, Any] = {
+            "model": call.model,
+            "input": [item for turn in turns(prompt) for item in _items(turn)],
+            "stream": True,
+            "store": False,
+            "max_output_tokens": max(LEAST_OUTPUT, prompt.max_tokens),
+        }
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        if prompt.tools is not None:
+            body["tools"] = [_tool(tool["function"]) for tool in tools(prompt)]
+        if prompt.output_schema is not None:
+            schema = read_schema(prompt.output_schema)
+            wanted = {"type": "json_schema", "name": "answer", "schema": schema, "strict": is_closed(schema)}
+            body["text"] = {"format": wanted}
+        if self._flex:
+            body["service_tier"] = FLEX
+        return body
 
 
 class ResponseReading(Reading):
@@ -79,6 +104,7 @@ class ResponseReading(Reading):
             case "response.created" | "response.in_progress":
                 response = self.part(data, "response")
                 self.provider_request_id = self.provider_request_id or self.words(response, "id") or None
+                self._tier(response)
             case "response.output_item.added" | "response.output_item.done":
                 self._item(data)
             case "response.output_text.delta":
@@ -103,6 +129,9 @@ class ResponseReading(Reading):
         ends = [at for at in (done.text.find(stop) for stop in self._prompt.stop if stop) if at >= 0]
         return replace(done, text=done.text[: min(ends)], finish_reason="stop") if ends else done
 
+    def tell(self, usage: Mapping[str, Any], *, final: bool) -> None:
+        self.counted = counted_by_openai(usage, self.counted.tier, final=final)
+
     def _item(self, data: dict[str, Any]) -> None:
         item = self.part(data, "item")
         if item.get("type") != "function_call":
@@ -125,7 +154,9 @@ class ResponseReading(Reading):
 
     def _end(self, how: str, response: dict[str, Any]) -> None:
         """``how`` is the event's word; a server that sends ``completed`` for all has it in ``status``."""
-        self._usage(self.part(response, "usage"))
+        self._tier(response)
+        if usage := self.part(response, "usage"):
+            self.tell(usage, final=True)
         status = self.words(response, "status")
         ended = status if status in {"failed", "incomplete", "cancelled"} else how
         if ended == "failed":
@@ -151,37 +182,15 @@ class ResponseReading(Reading):
     def _cut(self, words: str) -> StreamCut:
         return StreamCut(words, status=200, spent=self.spent(), provider_request_id=self.provider_request_id)
 
-    def _usage(self, usage: dict[str, Any]) -> None:
-        if usage:
-            cached = tokens(self.part(usage, "input_tokens_details").get("cached_tokens")) or 0
-            asked, answered = tokens(usage.get("input_tokens")), tokens(usage.get("output_tokens"))
-            self.counted = Counted(asked, answered, cached, final=True)
+    def _tier(self, response: dict[str, Any]) -> None:
+        """As asked for in the first events, as it was in the last one."""
+        self.counted.tier = self.words(response, "service_tier") or self.counted.tier
 
     def _index(self, data: dict[str, Any]) -> int:
         index = data.get("output_index")
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < _MOST_ITEMS:
             raise self.malformed("an output item's index is missing or out of range")
         return index
-
-
-def _body(call: Call) -> dict[str, Any]:
-    prompt = call.prompt
-    body: dict[str, Any] = {
-        "model": call.model,
-        "input": [item for turn in turns(prompt) for item in _items(turn)],
-        "stream": True,
-        "store": False,
-        "max_output_tokens": max(LEAST_OUTPUT, prompt.max_tokens),
-    }
-    if prompt.temperature is not None:
-        body["temperature"] = prompt.temperature
-    if prompt.tools is not None:
-        body["tools"] = [_tool(tool["function"]) for tool in tools(prompt)]
-    if prompt.output_schema is not None:
-        schema = read_schema(prompt.output_schema)
-        wanted = {"type": "json_schema", "name": "answer", "schema": schema, "strict": is_closed(schema)}
-        body["text"] = {"format": wanted}
-    return body
 
 
 def _items(turn: Turn) -> list[dict[str, Any]]:

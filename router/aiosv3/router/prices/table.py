@@ -101,6 +101,19 @@ class PriceTable:
         begun = [one for one in history if one.since_ms <= now]
         return begun[-1] if begun else next(iter(history), None)
 
+    def dearest(self, provider: str | None) -> Price:
+        """No price of the provider has a rate above one of these, whenever it holds; of all of them where none is its.
+
+        What to reckon with where nobody knows better.
+        """
+        own = [one.price for one in self.entries if one.provider == provider]
+        found = own or [one.price for one in self.entries]
+        rates = [each for price in found for each in (price, *(tier.price for tier in price.tiers))]
+        asked = max((rate.input_micros_per_mtok for rate in rates), default=0)
+        answered = max((rate.output_micros_per_mtok for rate in rates), default=0)
+        written, kept = (max((rate.of_cache()[at] for rate in rates), default=0) for at in (1, 2))
+        return Price(asked, answered, None, written, max(written, kept))
+
     def over(self, other: PriceTable) -> PriceTable:
         """Both: a model that is in this table has its prices from here alone."""
         mine = {(one.provider, one.model) for one in self.entries}

@@ -57,6 +57,7 @@ def arguments_of(plan: ServePlan) -> list[str]:
     """What follows ``vllm``. Raises ``CannotServe`` where tools are wanted and their parser is not known."""
     family = family_of(plan.model)
     given: list[str] = ["serve", plan.model, "--host", plan.host, "--port", str(plan.port)]
+    given.append("--enable-prompt-tokens-details")  # or it does not tell what was in its prefix cache
     if plan.tensor_parallel > 1:
         given += ["--tensor-parallel-size", str(plan.tensor_parallel)]
     for flag, value in (

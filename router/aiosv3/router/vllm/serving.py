@@ -15,24 +15,26 @@ from typing import Final
 
 import httpx
 
+from aiosv3.router.vllm.errors import ServerFailed
 from aiosv3.router.vllm.server import server_root
 from aiosv3.router.vllm.tether import GRACE
-from aiosv3.schemas.errors import AiosError
 
 _LOG: Final = logging.getLogger(__name__)
 _TAIL: Final = 20
 _LONGEST_GAP_S: Final = 60.0
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_ENDS: Final = re.compile(rb"[\r\n]+")
+_CHUNK: Final = 1 << 16
+_STAMP: Final = re.compile(r"\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?|\bpid=\d+")
+"""What differs between two lines that say the same."""
+_MOST_NEWS: Final = 100_000
 _TROUBLE: Final = re.compile(r"\b(?:ERROR|CRITICAL|Error|Exception)\b")
-
-
-class ServerFailed(AiosError):
-    """``vllm serve`` did not come up; holds what it said last."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServingPolicy:
-    """Seconds. ``start``: until it must be well (weights may have to be downloaded). ``drain``: to end by itself.
+    """Seconds. ``start``: without a sign of progress, until it must be well; weights take as long as they take, and it
+    says how far they are. ``drain``: to end by itself.
 
     It is started again after ``again``, doubled up to ``longest`` while it does not stay well for ``settled``.
     ``progress``: until it says how far it is, doubled up to a minute.
@@ -69,6 +71,8 @@ class Serving:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Future[None] | None = None
         self._said: deque[str] = deque(maxlen=_TAIL)
+        self._news: set[int] = set()
+        self._heard = 0.0
         self._well = False
         self._why = "is being started"
 
@@ -78,7 +82,7 @@ class Serving:
 
     async def start(self) -> None:
         """Starts it and returns when it is well. Raises ``ServerFailed`` where it ends before, or takes too long."""
-        began = time.monotonic()
+        began = self._heard = time.monotonic()
         await self._launch()
         spoke, gap = began, self.policy.progress
         async with httpx.AsyncClient(base_url=self._root, trust_env=False, timeout=2.0) as client:
@@ -86,9 +90,12 @@ class Serving:
                 if self._process is None or self._process.returncode is not None:
                     raise self._failed(f"ended with code {await self._ended()} before it was well")
                 now = time.monotonic()
-                if now - began > self.policy.start:
+                if now - self._heard > self.policy.start:
                     await self.stop()
-                    raise self._failed(f"was not well within {self.policy.start:g} s")
+                    raise self._failed(
+                        f"was not well {now - began:.0f} s after its start, and said nothing new for "
+                        f"{self.policy.start:g} s"
+                    )
                 if now - spoke >= gap:
                     spoke, gap = now, min(_LONGEST_GAP_S, gap * 2)
                     _LOG.info("vLLM is not well yet after %d s: %s", now - began, self._last())
@@ -134,6 +141,7 @@ class Serving:
     async def _launch(self) -> None:
         self.starts += 1
         self._said.clear()
+        self._news.clear()
         tether = [sys.executable, "-m", "aiosv3.router.vllm.tether"]
         environment = {**self._environment, GRACE: f"{self.policy.drain:g}"}
         pipe = asyncio.subprocess.PIPE
@@ -150,19 +158,26 @@ class Serving:
         _LOG.info("started: %s", " ".join(self._command))
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Keeps its last lines, and passes on those that tell of trouble."""
+        """Keeps its last lines, and passes on those that tell of trouble. A progress bar ends its lines with CR."""
         assert process.stdout is not None
-        while True:
-            try:
-                raw = await process.stdout.readline()
-            except ValueError:  # a line beyond all measure, such as a progress bar without an end of line
-                continue
-            if not raw:
-                return
-            line = _COLOURS.sub("", raw.decode("utf-8", "replace")).strip()[-300:]
-            if line:
-                self._said.append(line)
-                _LOG.log(logging.WARNING if _TROUBLE.search(line) else logging.DEBUG, "vllm: %s", line)
+        rest = b""
+        while raw := await process.stdout.read(_CHUNK):
+            *lines, rest = _ENDS.split(rest + raw)
+            for line in lines:
+                self._hear(line)
+            rest = rest[-_CHUNK:]
+        self._hear(rest)
+
+    def _hear(self, raw: bytes) -> None:
+        line = _COLOURS.sub("", raw.decode("utf-8", "replace")).strip()[-300:]
+        if not line:
+            return
+        if not self._well and len(self._news) < _MOST_NEWS and (said := hash(_STAMP.sub("", line))) not in self._news:
+            # What it repeats, as one does who waits for something, is no progress.
+            self._news.add(said)
+            self._heard = time.monotonic()
+        self._said.append(line)
+        _LOG.log(logging.WARNING if _TROUBLE.search(line) else logging.DEBUG, "vllm: %s", line)
 
     async def _until_down(self) -> str:
         """Why it has to be started again."""
