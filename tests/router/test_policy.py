@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiosv3.router.policy import MAX_ATTEMPTS, Choice, choose
+from aiosv3.router.policy import ASSUMED, MAX_ATTEMPTS, Choice, choose
 from aiosv3.router.pools import Health, Pool, Price
 from aiosv3.router.routing.compiling import compiled
 from aiosv3.router.routing.file import parse_routing
@@ -73,6 +73,17 @@ def test_cost_limits_of_call_and_tree() -> None:
     assert refusal(route=replace(ROUTE, usd_micros=100), pools=[CHEAP, GOOD])[0] == "BudgetExceeded"
     assert refusal(replace(GRANT, usd_micros=100), pools=[CHEAP, GOOD])[0] == "BudgetExceeded"
     assert decide(route=replace(ROUTE, usd_micros=300, complexity=1.0), pools=[CHEAP, GOOD]) == "cheap"
+
+
+def test_a_price_that_nobody_knows_is_said_wherever_it_counts() -> None:
+    guessed = replace(GOOD, priced=False)
+    choice = choose(GRANT, ROUTE, [guessed], {"good": WELL})
+    assert [one.reason for one in choice.candidates] == [ASSUMED]
+    kind, words = refusal(replace(GRANT, usd_micros=5_000), pools=[guessed])
+    assert kind == "BudgetExceeded"
+    assert "cost: about 0.010500 USD by an assumed price, the limit is 0.005000" in words
+    assert "assumed" not in refusal(replace(GRANT, usd_micros=5_000), pools=[GOOD])[1]
+    assert decide(replace(GRANT, usd_micros=0), pools=[OWN]) == "own", "what is free needs no money"
 
 
 def test_pins_capabilities_and_context_window() -> None:

@@ -29,11 +29,13 @@ def test_prometheus_sees_what_stands_between_a_worker_and_its_endpoint() -> None
     guard.failed(Overloaded("full", status=503))
     guard.failed(CredentialsRefused("no", status=401))
     guard.lost_tokens += 7
+    guard.lost_usd_micros += 9
     for _ in range(11):
         guard.retries.take()
     assert (value("pool_circuit"), value("pool_opened_total"), value("pool_full_total")) == (2.0, 1.0, 1.0)
     assert (value("pool_retries_total"), value("pool_retries_withheld_total")) == (10.0, 1.0)
     assert value("pool_dropped_tokens_total") == 7.0
+    assert value("pool_dropped_usd_micros_total") == 9.0
     assert (value("pool_resting_seconds") or 0.0) > 50.0
     assert (value("pool_retry_budget") or 0.0) < 0.2
 

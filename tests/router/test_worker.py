@@ -22,6 +22,8 @@ from aiosv3.router.endpoints.errors import (
 )
 from aiosv3.router.guard import GuardPolicy, NoBacking
 from aiosv3.router.history import HistoryReader
+from aiosv3.router.ledger.books import apply
+from aiosv3.router.ledger.fold import Booking, Ledger
 from aiosv3.router.pools import Pool, Price
 from aiosv3.router.routing.book import PolicyBook
 from aiosv3.router.routing.file import parse_routing
@@ -33,7 +35,7 @@ from aiosv3.schemas.errors import AiosError, MalformedValue
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.history import Block
 from aiosv3.schemas.money import LedgerEntry
-from aiosv3.schemas.records import Completion, JournalRecord, Message, ModelRequest, Outcome, Prompt, Role
+from aiosv3.schemas.records import Completion, JournalRecord, Message, ModelRequest, Outcome, Prompt, Role, Usage
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.deltas import DeltaSender
@@ -495,6 +497,7 @@ async def test_what_a_dropped_call_has_cost_is_counted(codec: Codec) -> None:
     assert dropped is not None
     dropped(Spent(10, 7, 0, estimated=True))
     assert made.guard.lost_tokens == 7
+    assert made.guard.lost_usd_micros > 0
 
 
 # -- the routing policy ------------------------------------------------------------------------------------------------
@@ -573,10 +576,31 @@ async def test_a_call_is_settled_with_what_its_completion_says(codec: Codec) -> 
     assert entry.usd_micros == completion(codec, answer).usage.cost_usd_micros == 20
 
 
-async def test_where_calls_cost_nothing_nothing_is_settled(codec: Codec) -> None:
+async def test_what_was_written_to_a_cache_is_on_the_log_and_on_the_bill(codec: Codec) -> None:
+    price = Price(1_000_000, 2_000_000, 100_000, 4_000_000, 8_000_000)
+    said = replace(ANSWERED, input_tokens=1_000, cached_tokens=500, written_tokens=200, kept_tokens=100)
+    cut = StreamCut("cut", spent=Spent(1_000, 5, 500, 200, 100, estimated=True))
+    for script in ([said], [cut, cut]):
+        made, _ = worker(codec, *script, retries=1)
+        made.pool = replace(made.pool, price=price)
+        usage = completion(codec, await done(made.work(request(codec, made), epoch=4))).usage
+        calls = len(script)
+        assert usage == Usage(
+            1, 1_000 * calls, 5 * calls, 500 * calls, calls * (200 + 10 + 50 + 800 + 800), 200 * calls, 100 * calls,
+            estimated=calls > 1,
+        )  # fmt: skip
+
+
+async def test_a_worker_whose_calls_are_free_still_ends_what_a_router_has_reserved(codec: Codec) -> None:
+    """Their tables of prices may differ: what stays reserved would be lost to the tree."""
+    ledger = Ledger()
+    ledger.book(Booking("task-1/2", "root-1", 60, 100))
     made, _ = worker(codec, ANSWERED)
     made.pool = replace(made.pool, price=Price())
-    assert made.settle(await done(made.work(request(codec, made), epoch=4))) == ()
+    (sent,) = made.settle(await done(made.work(request(codec, made), epoch=4)))
+    apply(ledger, codec.decode_as(LedgerEntry, sent.value or b""))
+    tree = ledger.tree("root-1")
+    assert (tree.reserved, tree.spent, tree.open) == (0, 0, {})
 
 
 async def test_a_probe_that_ends_in_a_defect_does_not_block_the_next_one(codec: Codec) -> None:

@@ -91,6 +91,8 @@ class Guard:
         """The last failure, without a word of the provider's: that may quote the prompt, and the status is for all."""
         self.lost_tokens = 0
         """Estimated output of calls that were dropped half-way and are made again elsewhere: paid, on no bill."""
+        self.lost_usd_micros = 0
+        """Their estimated cost."""
 
     def refusal(self) -> str | None:
         """Why no call may go now, in words; None: one may, and its outcome must be told."""

@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 from aiosv3.schemas.errors import AiosError, MalformedValue
 from aiosv3.schemas.history import Block, whole
 from aiosv3.schemas.records import Message, Prompt
+from aiosv3.schemas.sealing import BLOCK, KeyShredded, NoKey, SealError, is_sealed, key_id_of
 from aiosv3.streams.claims import ClaimStore
-from aiosv3.streams.errors import ClaimError, ClaimsUnavailable
+from aiosv3.streams.errors import ClaimError, ClaimsUnavailable, KeysUnavailable
+from aiosv3.streams.keys import KeyRing
 
 _KEPT: Final = 64 * 1024 * 1024
 _MOST: Final = 32 * 1024 * 1024
@@ -28,6 +30,8 @@ class HistoryUnavailable(AiosError):
 class _Read(NamedTuple):
     block: Block
     size: int
+    key_id: str | None = None
+    """What it is sealed with."""
 
 
 class HistoryReader:
@@ -37,8 +41,11 @@ class HistoryReader:
     A history of more than ``most`` bytes is refused.
     """
 
-    def __init__(self, claims: ClaimStore | None, *, kept: int = _KEPT, most: int = _MOST) -> None:
+    def __init__(
+        self, claims: ClaimStore | None, *, kept: int = _KEPT, most: int = _MOST, ring: KeyRing | None = None
+    ) -> None:
         self._claims = claims
+        self._ring = ring
         self._kept = kept
         self._most = most
         self._blocks: OrderedDict[str, _Read] = OrderedDict()
@@ -66,20 +73,40 @@ class HistoryReader:
 
     async def _block(self, claim: str) -> _Read:
         known = self._blocks.get(claim)
-        if known is not None:
+        if known is not None and not self._shredded(known):
             self._blocks.move_to_end(claim)
             return known
         if self._claims is None:
             raise HistoryUnavailable("this worker has no claim store to read earlier messages from")
         try:
             raw = await self._claims.get(claim)
-            read = _Read(Block.decode(raw), max(len(raw), _LEAST))
-        except ClaimsUnavailable as error:
+            read = await self._opened(raw)
+        except NoKey as error:  # others may have it
+            raise HistoryUnavailable(f"earlier messages are sealed: {error}", later=True) from error
+        except (ClaimsUnavailable, KeysUnavailable) as error:
             raise HistoryUnavailable(f"earlier messages cannot be read now: {error}", later=True) from error
-        except (ClaimError, MalformedValue) as error:
+        except (ClaimError, MalformedValue, SealError) as error:
             raise HistoryUnavailable(f"earlier messages cannot be read: {error}") from error
         self._keep(claim, read)
         return read
+
+    async def _opened(self, raw: bytes) -> _Read:
+        size = max(len(raw), _LEAST)
+        if not is_sealed(raw):
+            return _Read(Block.decode(raw), size)
+        if self._ring is None:
+            raise NoKey("this worker has no keys: set [sealing]")
+        return _Read(Block.decode(await self._ring.opened(BLOCK, "", raw)), size, key_id_of(raw))
+
+    def _shredded(self, read: _Read) -> bool:
+        """What is kept here must not outlive its key."""
+        if read.key_id is None or self._ring is None:
+            return False
+        try:
+            self._ring.get(read.key_id)
+        except KeyShredded:
+            return True
+        return False
 
     def _keep(self, claim: str, read: _Read) -> None:
         if claim not in self._blocks:

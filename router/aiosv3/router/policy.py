@@ -23,6 +23,9 @@ MAX_ATTEMPTS: Final = 6
 _COST_SCALE_MICROS: Final = 10_000
 """A call of one US cent costs half of the score's cost part."""
 
+ELIGIBLE: Final = "eligible"
+ASSUMED: Final = "eligible, at an assumed price: nobody knows its own"
+
 
 @dataclass(slots=True)
 class Case:
@@ -82,7 +85,8 @@ def _overflow(case: Case) -> str | None:
 def _cost(case: Case) -> str | None:
     for limit in (case.route.usd_micros, case.grant.usd_micros, case.directive.max_usd_micros):
         if limit is not None and case.cost > limit:
-            return f"cost: about {case.cost / 1e6:.6f} USD, the limit is {limit / 1e6:.6f}"
+            assumed = "" if case.pool.priced else " by an assumed price"
+            return f"cost: about {case.cost / 1e6:.6f} USD{assumed}, the limit is {limit / 1e6:.6f}"
     return None
 
 
@@ -208,7 +212,7 @@ def decide(
         if refusal is None:
             points = scoring.of(case).total
             fitting.append((points, -place, case))
-            candidates.append(_candidate(case, "eligible", points))
+            candidates.append(_candidate(case, ELIGIBLE if case.pool.priced else ASSUMED, points))
         else:
             refusals.append(refusal[0])
             candidates.append(_candidate(case, refusal[1], None))

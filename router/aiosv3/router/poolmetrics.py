@@ -74,6 +74,10 @@ COUNTERS: Final = (
         "pool_dropped_tokens", "Estimated tokens of answers dropped half-way when a partition went: on no bill.",
         lambda g: g.lost_tokens,
     ),
+    _Counter(
+        "pool_dropped_usd_micros", "Estimated cost of calls dropped half-way, in millionths of a dollar: on no bill.",
+        lambda g: g.lost_usd_micros,
+    ),
 )  # fmt: skip
 
 

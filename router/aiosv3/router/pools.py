@@ -25,8 +25,8 @@ class Pool:
     """A pool as configured. ``quality``: 0..1, how hard the questions are that its model answers well.
 
     ``region``: where prompts are worked on, empty where nobody said. ``data_terms``: what the provider promises.
-    ``priced`` False: nobody knows what it costs, and ``price`` is zero for want of it. ``later``: prices to come, each
-    with the time from which it holds, in milliseconds since the epoch, the next first.
+    ``priced`` False: nobody knows what it costs, and ``price`` is an assumption. ``later``: prices to come, each with
+    the time from which it holds, in milliseconds since the epoch, the next first.
     """
 
     name: str

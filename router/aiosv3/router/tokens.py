@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiosv3.router.endpoints.reading import well_formed
 from aiosv3.schemas.deltas import Delta, DeltaKind
-from aiosv3.streams.deltas import DeltaSender
+from aiosv3.schemas.sealing import DataKey
+from aiosv3.streams.deltas import DeltaSender, sealed_delta
 
 EVERY_S: Final = 0.05
 """Seconds between two records of a call: what is written meanwhile goes together."""
@@ -30,6 +31,8 @@ class Shown:
     key: str
     source: bytes
     traceparent: bytes = b""
+    seal_with: DataKey | None = field(default=None, repr=False)
+    """What the text is sealed with."""
 
 
 class TokenStream:
@@ -97,6 +100,7 @@ class TokenStream:
             content=text,
         )
         self._sequence += 1
+        delta = sealed_delta(delta, shown.seal_with)
         self._sender.send(delta, shown.partition, shown.key, shown.source, shown.traceparent)
 
 

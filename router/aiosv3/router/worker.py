@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -15,10 +14,12 @@ from aiosv3.router.endpoints.errors import EndpointError, Spent
 from aiosv3.router.guard import Backing, Guard, GuardPolicy
 from aiosv3.router.history import HistoryReader, HistoryUnavailable
 from aiosv3.router.ledger.settling import settlement
-from aiosv3.router.pools import Pool, Price
+from aiosv3.router.pools import Pool
+from aiosv3.router.prices.price import together
 from aiosv3.router.routing.book import PolicyBook
 from aiosv3.router.routing.fairness import FairTurns, Turn
 from aiosv3.router.routing.overflow import next_route, outcome_of
+from aiosv3.router.sealed import answer_text, opened_request, said, unread
 from aiosv3.router.tokens import Shown, TokenStream
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
@@ -28,7 +29,6 @@ from aiosv3.schemas.records import (
     Completion,
     ModelRequest,
     Outcome,
-    Prompt,
     StepFailure,
     Usage,
     attempt_request_id,
@@ -39,6 +39,7 @@ from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import AVRO, answer_record, event, journal_outgoing, reply_to
 from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Request, Unresolved
+from aiosv3.streams.keys import KeyRing, UnresolvedKey
 from aiosv3.streams.log import Headers, Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
 from aiosv3.streams.requests import Ask, read_request
@@ -46,7 +47,6 @@ from aiosv3.streams.requests import Ask, read_request
 COMPLETION_TYPE: Final = b"aiosv3.completion"
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_PAUSE_S: Final = 30.0
-_FREE: Final = Price()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ class ModelWorker:
         deltas: DeltaSender | None = None,
         backing: Backing | None = None,
         policies: PolicyBook | None = None,
+        ring: KeyRing | None = None,
     ) -> None:
+        self._ring = ring
         self.pool = pool
         self.policy = policy or WorkerPolicy()
         self.guard = Guard(self.policy.guard, backing)
@@ -122,8 +124,11 @@ class ModelWorker:
             raise MalformedValue("a model request without a value")
         try:
             body = self._codec.decode_as(ModelRequest, record.value)
+            body = opened_request(self._ring, self._codec, request.body, body)
         except UnresolvedSchema as error:
             return Unresolved(self._store.resolve(error.schema_id))
+        except UnresolvedKey as error:
+            return Unresolved(error.resolved())
         return request._replace(body=(request.body, body))
 
     def learn(self, record: Record) -> Learned:
@@ -132,29 +137,27 @@ class ModelWorker:
     def work(self, request: Request, epoch: int) -> Outgoing | Awaitable[Outgoing]:
         """The call; or at once a failed answer when it must not be made (clearance, deadline, sealed content)."""
         ask, body = request.body
-        if (failure := self._forbidden(ask, body)) is not None:
+        if (failure := self._forbidden(ask)) is not None:
             return self._completion(request, epoch, Outcome.FAILED, error=failure)
+        if (why := unread(self.pool.name, ask, body)) is not None:
+            return self._completion(request, epoch, why.outcome, error=why.failure)
         return self._call(request, epoch)
 
-    def _forbidden(self, ask: Ask, body: ModelRequest) -> StepFailure | None:
+    def _forbidden(self, ask: Ask) -> StepFailure | None:
         denied = self._policies.current.denied(ask.grant, self.pool)
         if denied is not None:
             words = f"data reached pool {self.pool.name} that it must not see, and were not sent: {denied}"
             return StepFailure("ClearanceDenied", words, retryable=False)
         if ask.grant.exp is not None and ask.grant.exp <= self._clock():
             return StepFailure("StepTimeout", "the task's deadline passed before the model was called", retryable=False)
-        if not isinstance(body.content, Prompt):
-            return StepFailure(
-                "ClearanceDenied", f"pool {self.pool.name} has no key for this sealed prompt", retryable=False
-            )
         return None
 
     async def _call(self, request: Request, epoch: int) -> Outgoing:
-        ask, body = request.body
+        ask: Ask = request.body[0]
         await self._pause(ask)
         async with self._turns.turn(_turn_of(ask)):
             # The policy may have changed while it waited, and its time may be up.
-            if (failure := self._forbidden(ask, body)) is not None:
+            if (failure := self._forbidden(ask)) is not None:
                 return self._completion(request, epoch, Outcome.FAILED, error=failure)
             return await self._called(request, epoch)
 
@@ -196,7 +199,7 @@ class ModelWorker:
                 done = await self._complete(request, epoch)
             except EndpointError as error:
                 guard.failed(error)
-                lost = _together(self._cost(error), lost)
+                lost = together(self._cost(error), lost)
                 if again < self.policy.retries and error.retry and not error.retry_after_s and guard.retries.take():
                     await asyncio.sleep(self.policy.backoff)
                     continue
@@ -245,6 +248,7 @@ class ModelWorker:
             key=request.id,
             source=provenance(request.record),
             traceparent=ask.traceparent,
+            seal_with=ask.key,
         )
         return TokenStream(self._deltas, shown, asyncio.get_running_loop())
 
@@ -267,18 +271,17 @@ class ModelWorker:
     def _dropped(self, spent: Spent) -> None:
         """A call was cancelled half-way: its partition went, and whoever has it now calls again."""
         self.guard.lost_tokens += spent.output_tokens
+        self.guard.lost_usd_micros += self.pool.price.usage(spent).cost_usd_micros
 
     def _cost(self, error: EndpointError) -> Usage:
-        if not error.billed:
-            return Usage()
-        return self.pool.price.usage(error.input_tokens, error.output_tokens, error.cached_tokens)
+        return Usage() if error.spent is None else self.pool.price.usage(error.spent)
 
     def _answered(self, request: Request, epoch: int, done: Completed, began: float, lost: Usage) -> Outgoing:
         took = round((time.monotonic() - began) * 1000)
         self.load.took(took)
         self.guard.answered(done, took)
-        used = self.pool.price.usage(done.input_tokens, done.output_tokens, done.cached_tokens)
-        return self._completion(request, epoch, Outcome.OK, usage=_together(used, lost), latency_ms=took, done=done)
+        used = together(self.pool.price.usage(done.spent), lost)
+        return self._completion(request, epoch, Outcome.OK, usage=used, latency_ms=took, done=done)
 
     def _failed(self, request: Request, epoch: int, error: EndpointError, began: float, lost: Usage) -> Outgoing:
         outcome, failure = outcome_of(error, self.pool.name, request.body[0].route)
@@ -303,6 +306,7 @@ class ModelWorker:
         done: Completed | None = None,
     ) -> Outgoing:
         ask, body = request.body
+        told = said(ask, body, done, error)
         completion = Completion(
             request_id=request.id,
             root_id=ask.grant.root,
@@ -316,7 +320,7 @@ class ModelWorker:
             first_sent=request.first_sent,
             reply=reply_to(ask.reply),
             outcome=outcome,
-            error=error,
+            error=told.error,
             pool=self.pool.name,
             model=self.pool.model,
             finish_reason=done.finish_reason if done is not None else None,
@@ -324,47 +328,46 @@ class ModelWorker:
             latency_ms=latency_ms,
             first_token_ms=done.first_token_ms if done is not None else None,
             provider_request_id=done.provider_request_id if done is not None else None,
-            content=Answer(done.text, done.tool_calls) if done is not None else None,
+            content=told.content,
+            content_key_id=told.content_key_id,
         )
         headers = event(COMPLETION_TYPE, request.id, provenance(request.record), AVRO, ask.traceparent)
-        return Outgoing("", None, request.id.encode(), self._codec.encode(completion), headers)
+        ask.made = self._codec.encode(completion), completion
+        return Outgoing("", None, request.id.encode(), ask.made[0], headers)
 
     def forward(self, request: Request, answer: Outgoing | Record) -> Outgoing | None:
         """The answer to the asker's journal; a refusal as the next attempt to ``prompts``."""
-        completion = self._read_completion(answer)
+        completion = self._read_completion(answer, request.body[0])
         if completion.outcome is Outcome.REFUSED:
             return self._next_attempt(request, completion)
         if completion.reply is None:
             return None
-        content = None
-        if isinstance(completion.content, Answer):
-            said = completion.content
-            content = json.dumps({"text": said.text, "tool_calls": said.tool_calls}, ensure_ascii=False)
+        content = completion.content
         back = answer_record(
             completion.reply,
             completion.request_hash,
             completion.outcome,
-            content,
+            answer_text(content) if isinstance(content, Answer) else content,
             error=completion.error,
             usage=completion.usage,
+            key_id=completion.content_key_id,
         )
         source = provenance(request.record)
         return journal_outgoing(self._codec, completion.reply.topic, completion.reply.partition, back, source)
 
-    def _read_completion(self, answer: Outgoing | Record) -> Completion:
+    def _read_completion(self, answer: Outgoing | Record, ask: Ask | None = None) -> Completion:
         """Each one is asked for twice in a row: for its forward, and for what it has cost."""
         value = answer.value
         if value is None:
             raise MalformedValue("a completion without a value")
         last = self._last
         if last is None or value is not last[0]:
-            last = self._last = value, self._codec.decode_as(Completion, value)
+            made = None if ask is None else ask.take_made(value)
+            last = self._last = value, made or self._codec.decode_as(Completion, value)
         return last[1]
 
     def settle(self, answer: Outgoing | Record) -> tuple[Outgoing, ...]:
-        """What the call has cost, for the router that reserved money for it; nothing where calls cost nothing."""
-        if self.pool.price == _FREE:
-            return ()
+        """What the call has cost. The router may have reserved money for it even where it is free by my table."""
         return (settlement(self._topics, self._codec, self._read_completion(answer)),)
 
     def _next_attempt(self, request: Request, completion: Completion) -> Outgoing:
@@ -385,14 +388,3 @@ class ModelWorker:
 
 def _turn_of(ask: Ask) -> Turn:
     return Turn(ask.grant.tenant, ask.route.tokens + ask.route.max_tokens, ask.route.priority, ask.grant.exp)
-
-
-def _together(last: Usage, before: Usage) -> Usage:
-    """What one request has cost in several calls; it is one call to whoever counts those."""
-    return Usage(
-        max(last.model_calls, before.model_calls),
-        last.input_tokens + before.input_tokens,
-        last.output_tokens + before.output_tokens,
-        last.cached_tokens + before.cached_tokens,
-        last.cost_usd_micros + before.cost_usd_micros,
-    )

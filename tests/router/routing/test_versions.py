@@ -31,6 +31,9 @@ def test_pools_survive_too_without_their_prices() -> None:
     version = pools_version([POOL], 7)
     assert pools_of(version) == (POOL,)
     assert version.key == f"pools/{version.version}"
+    guessed = replace(POOL, priced=False)
+    assert pools_of(pools_version([guessed], 7)) == (guessed,)
+    assert "priced" not in version.content, "tables that were recorded before keep their versions"
 
 
 def renamed(content: str, kind: PolicyKind = PolicyKind.ROUTING) -> PolicyVersion:

@@ -31,6 +31,7 @@ class Outlook:
 
     def __init__(self, pools: Sequence[Pool], table: PoolTable, policies: PolicyBook | None = None) -> None:
         self._configured = tuple(pools)
+        self._named = {pool.name: pool for pool in self._configured}
         self._table = table
         self._policies = policies or PolicyBook()
         self._effective = self._policies.current.pools(self._configured)
@@ -57,5 +58,5 @@ class Outlook:
 
     def may_see(self, pool: str, grant: Grant) -> bool:
         """Whether the pool may get these data under the policy in force: asked again for every copy of a request."""
-        policy = self._policies.current
-        return any(one.name == pool and policy.denied(grant, one) is None for one in self._configured)
+        known = self._named.get(pool)
+        return known is not None and self._policies.current.denied(grant, known) is None

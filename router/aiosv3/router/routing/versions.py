@@ -41,6 +41,7 @@ def _row(pool: Pool) -> dict[str, object]:
         "capabilities": sorted(pool.capabilities),
         "region": pool.region,
         "data_terms": sorted(pool.data_terms),
+        **({} if pool.priced else {"priced": False}),
     }
 
 
@@ -73,6 +74,7 @@ def pools_of(version: PolicyVersion) -> tuple[Pool, ...]:
                 capabilities=frozenset(row["capabilities"]),
                 region=row["region"],
                 data_terms=frozenset(row["data_terms"]),
+                priced=row.get("priced", True),
             )
             for row in rows
         )
