@@ -4,7 +4,7 @@ Checksums decide where there are any, so that an order number is no card. Nothin
 says what and where, not which.
 """
 
-from aiosv3.prompts.scan.finding import Detector, Finding, Verdict
+from aiosv3.prompts.scan.finding import Detector, Finding, SecondLook, Verdict
 from aiosv3.prompts.scan.scanner import DETECTORS, Judging, judge, scan, texts_of
 
-__all__ = ["DETECTORS", "Detector", "Finding", "Judging", "Verdict", "judge", "scan", "texts_of"]
+__all__ = ["DETECTORS", "Detector", "Finding", "Judging", "SecondLook", "Verdict", "judge", "scan", "texts_of"]

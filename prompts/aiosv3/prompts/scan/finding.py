@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiosv3.schemas.headers import Clearance
+from aiosv3.schemas.records import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,13 @@ class Detector:
     kind: str
     clearance: Clearance
     find: Callable[[str], Iterator[tuple[int, int]]]
+
+
+class SecondLook(Protocol):
+    """Somebody else's look at a prompt, off the event loop. ``most``: the highest class that it ever finds."""
+
+    most: Clearance
+
+    async def judge(self, prompt: Prompt) -> Verdict:
+        """The least class that the prompt allows. Never raises: what fails, or takes too long, is the highest class."""
+        ...

@@ -71,7 +71,7 @@ class Judging:
     def __iter__(self) -> Iterator[None]:
         try:
             for text in texts_of(self._prompt):
-                for window in _windows(text):
+                for window in windows(text):
                     self._look(window)
                     yield
         except Exception as error:  # noqa: BLE001 -- fail closed, whatever a detector does
@@ -94,7 +94,7 @@ def texts_of(prompt: Prompt) -> Iterator[str]:
     yield from filter(None, (prompt.tools, prompt.output_schema))
 
 
-def _windows(text: str) -> Iterator[str]:
+def windows(text: str) -> Iterator[str]:
     """A long text in pieces that overlap."""
     for start in range(0, max(1, len(text) - _OVERLAP), _WINDOW - _OVERLAP):
         yield text[start : start + _WINDOW]
