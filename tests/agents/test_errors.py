@@ -7,7 +7,15 @@ import inspect
 import pytest
 
 from aiosv3.agents import errors
-from aiosv3.agents.errors import AgentDefinitionError, ModelUnavailable, OutsideStep, StepError, ToolFailed, step_error
+from aiosv3.agents.errors import (
+    AgentDefinitionError,
+    MemoryUnavailable,
+    ModelUnavailable,
+    OutsideStep,
+    StepError,
+    ToolFailed,
+    step_error,
+)
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.records import StepFailure
 
@@ -23,8 +31,8 @@ def test_every_step_error_comes_back_from_its_record(kind: type[StepError]) -> N
     assert str(again) == "why"
 
 
-def test_only_an_unavailable_model_is_worth_another_try_by_itself() -> None:
-    assert [kind for kind in KINDS if kind("x").retryable] == [ModelUnavailable]
+def test_only_what_is_unavailable_is_worth_another_try_by_itself() -> None:
+    assert [kind for kind in KINDS if kind("x").retryable] == [MemoryUnavailable, ModelUnavailable]
     assert ModelUnavailable("x", retryable=False).retryable is False
 
 

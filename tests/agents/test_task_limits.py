@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pytest
 from aiosv3.agents import Context, Denied, Limits, ModelUnavailable
 from aiosv3.agents.steps import reply_token
 from aiosv3.schemas.headers import Clearance, Grant
-from aiosv3.schemas.records import JournalKind, Outcome, StepFailure
+from aiosv3.schemas.records import JournalKind, Outcome, StepFailure, Usage
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Play
@@ -30,6 +31,18 @@ async def asks_forever(ctx: Context, _value: str) -> str:
     while True:
         turn += 1
         await ctx.generate(f"{turn}")
+
+
+def test_what_answers_have_used_adds_up(play: NewPlay) -> None:
+    async def twice(ctx: Context, _value: str) -> str:
+        await ctx.generate("a")
+        return await ctx.generate("b")
+
+    task = play(twice)
+    content = json.dumps({"text": "ok", "tool_calls": None})
+    for step, usage in (("1", Usage(1, 2, 3, 4, 5, 6, 7, estimated=True)), ("2", Usage(1, 20, 30, 40, 50, 60, 70))):
+        task.feed(task.record(JournalKind.ANSWER, step, usage=usage, content=content))
+    assert task.run.usage == Usage(2, 22, 33, 44, 55, 66, 77, estimated=True)
 
 
 # -- forged tokens ----------------------------------------------------------------------------------------------------
@@ -241,7 +254,7 @@ def test_an_error_raised_by_hand_is_a_failure_of_the_task(play: NewPlay) -> None
 
 
 def test_an_answer_that_is_not_json_fails_the_step_not_the_worker(play: NewPlay) -> None:
-    for content in ("no json", '"no object"', "{}", b"sealed", None):
+    for content in ("no json", '"no object"', "{}", None):
         task = play(asks)
         task.answer("1", content=content)
         assert task.failed.type == "ModelUnavailable"

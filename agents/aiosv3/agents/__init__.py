@@ -9,10 +9,13 @@ from aiosv3.agents.conversation import Conversation
 from aiosv3.agents.errors import (
     AgentDefinitionError,
     AgentFailed,
+    AsOfPruned,
     BudgetExceeded,
     ClearanceDenied,
     Denied,
     InvalidContent,
+    MemoryRefused,
+    MemoryUnavailable,
     ModelRefused,
     ModelUnavailable,
     OutsideStep,
@@ -22,6 +25,7 @@ from aiosv3.agents.errors import (
     ToolFailed,
     TreeCancelled,
 )
+from aiosv3.agents.memory import Forgotten, Memories, Memory, Remembered
 from aiosv3.agents.people import Approval
 from aiosv3.agents.tools import Secret, Tool, tool
 from aiosv3.agents.turn import ModelTurn, ToolCall
@@ -41,6 +45,7 @@ __all__ = [
     "AgentSetup",
     "AgentTenure",
     "Approval",
+    "AsOfPruned",
     "BudgetExceeded",
     "ClearanceDenied",
     "Client",
@@ -48,9 +53,14 @@ __all__ = [
     "Conversation",
     "Defaults",
     "Denied",
+    "Forgotten",
     "Handle",
     "InvalidContent",
     "Limits",
+    "Memories",
+    "Memory",
+    "MemoryRefused",
+    "MemoryUnavailable",
     "ModelRefused",
     "ModelTurn",
     "ModelUnavailable",
@@ -59,6 +69,7 @@ __all__ = [
     "OutsideStep",
     "ParkingPolicy",
     "RecordRejected",
+    "Remembered",
     "Secret",
     "StepError",
     "StepTimeout",

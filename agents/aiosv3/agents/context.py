@@ -14,6 +14,7 @@ from aiosv3.agents.conversation import Conversation
 from aiosv3.agents.decoding import adapter_of, decoded, model_answer
 from aiosv3.agents.errors import AgentFailed, BudgetExceeded, ToolFailed
 from aiosv3.agents.keyed import S, StateAccess
+from aiosv3.agents.memory import MemorySteps
 from aiosv3.agents.people import PeopleSteps
 from aiosv3.agents.progress import ProgressCalls
 from aiosv3.agents.prompting import complexity_of, needs_of, prompt_of, prompt_parts, stored_class, tokens_of
@@ -54,7 +55,7 @@ class Running(TypedDict, total=False):
     label: str
 
 
-class Context(PeopleSteps, StartSteps, ProgressCalls, StateAccess[S]):
+class Context(PeopleSteps, MemorySteps, StartSteps, ProgressCalls, StateAccess[S]):
     """The agent's only way out. Its futures are asyncio's own: ``await``, ``gather``, ``TaskGroup``, ``timeout`` work.
 
     A step that fails raises a :class:`~aiosv3.agents.errors.StepError` where it is awaited.

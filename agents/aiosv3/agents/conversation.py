@@ -52,20 +52,21 @@ class Conversation:
         self.turns.append(Message(name, text, tool_calls, tool_call_id))
         loop = asyncio._get_running_loop()  # noqa: SLF001 -- None outside, where the other one raises
         if isinstance(loop, TaskLoop) and sum(map(_size, self.turns)) > SEAL:
-            self._seal(loop.sealed)
+            self._seal(loop)
 
-    def _seal(self, sealed: dict[str, bytes]) -> None:
+    def _seal(self, loop: TaskLoop) -> None:
         """The claim is a hash, known without storing anything: a replay comes to the same one."""
-        raw = Block(self.head, tuple(self.turns)).encode()
-        self.head = claim_of(raw)
-        sealed[self.head] = raw
         turns = Prompt(tuple(self.turns), None, 0)
+        judged = judge(turns).clearance
+        raw = loop.as_stored(Block(self.head, tuple(self.turns)).encode(), judged)
+        self.head = claim_of(raw)
+        loop.sealed[self.head] = raw
         self.stored_tokens += estimate_tokens(turns)
         # Whoever asks about the conversation later has only the claim: what stands in the blocks is said along with it.
         if self.stored == 0:
-            self.stored_class = judge(turns).clearance
+            self.stored_class = judged
         elif self.stored_class is not None:
-            self.stored_class = max(self.stored_class, judge(turns).clearance)
+            self.stored_class = max(self.stored_class, judged)
         self.stored += len(self.turns)
         self.turns = []
 

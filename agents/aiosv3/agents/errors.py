@@ -8,10 +8,14 @@ AiosError
     ├── ModelUnavailable   no pool that is allowed and healthy answered
     ├── BudgetExceeded     money, calls or depth of the task tree are used up; names which
     ├── ClearanceDenied    no pool may see data of this class
+    ├── MemoryUnavailable  memory cannot answer now
+    ├── MemoryRefused      memory does not do this: the message says why
+    ├── AsOfPruned         the memory log no longer reaches back to the time that was asked for
     ├── ToolFailed         a tool, or a ``run`` function, failed
     ├── AgentFailed        the called agent failed
     ├── Denied             a person said no
     ├── StepTimeout        no answer before the deadline
+    ├── ContentShredded    the step's answer is sealed with a key that was shredded
     ├── TreeCancelled      the tree that this step belongs to was cancelled: its model calls are not routed
     ├── InvalidContent     what a person or a sender of messages said is not of the asked type
     └── RecordRejected     the log does not take the step's request or answer (too large, no such topic)
@@ -84,6 +88,20 @@ class ClearanceDenied(StepError):
     """No pool, or not the tool's zone, is cleared for data of this class. Fail closed: nothing was sent."""
 
 
+class MemoryUnavailable(StepError):
+    """Memory cannot answer now: its view is not there."""
+
+    retryable = True
+
+
+class MemoryRefused(StepError):
+    """What was to be remembered, recalled or forgotten is not: the message says what is wrong with it."""
+
+
+class AsOfPruned(StepError):
+    """The memory log no longer reaches back to the time that was asked for; the message says how far it does."""
+
+
 class ToolFailed(StepError):
     """A tool failed, or a function given to ``ctx.run`` raised, after all tries."""
 
@@ -105,6 +123,10 @@ class StepTimeout(StepError):
     """The answer did not come before the deadline."""
 
 
+class ContentShredded(StepError):
+    """What this step was answered with is sealed, and its key was shredded: it is gone for good."""
+
+
 class TreeCancelled(StepError):
     """The tree of this task was cancelled: the router sends no further model call of it anywhere."""
 
@@ -124,11 +146,15 @@ _BY_NAME = {
         ModelUnavailable,
         BudgetExceeded,
         ClearanceDenied,
+        MemoryUnavailable,
+        MemoryRefused,
+        AsOfPruned,
         ToolFailed,
         AgentFailed,
         Denied,
         StepTimeout,
         TreeCancelled,
+        ContentShredded,
         InvalidContent,
         RecordRejected,
     )

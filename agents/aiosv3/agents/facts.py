@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aiosv3.schemas.headers import AUTO, Complexity, Grant, Reply
 from aiosv3.schemas.records import JournalRecord, Outcome, StepFailure
+from aiosv3.schemas.sealing import PLAIN, ContentKeys
 
 DEADLINE_STEP: Final = "deadline"
 """Step id of the timer record that ends a task at its deadline."""
@@ -41,6 +42,8 @@ class Task:
     value: Any
     request_hash: str = ""
     wishes: Wishes = Wishes()
+    keys: ContentKeys = PLAIN
+    """What its content is sealed with."""
 
 
 class JournalEntry(NamedTuple):

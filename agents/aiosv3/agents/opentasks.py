@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from aiosv3.agents.facts import JournalEntry, Task
 from aiosv3.agents.keyed import KeyedState
@@ -15,12 +14,15 @@ from aiosv3.agents.worker.carry import carry_in, decode_entries, task_record
 from aiosv3.agents.worker.cloudevents import unfolded
 from aiosv3.agents.worker.ownership import Ownership, patches_in
 from aiosv3.agents.worker.setup import AgentSetup
+from aiosv3.agents.worker.state import opened_state
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.headers import CE_TYPE
 from aiosv3.schemas.records import Carry, JournalRecord
+from aiosv3.schemas.sealing import is_sealed
 from aiosv3.schemas.state import Projection
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.commit import Commit
+from aiosv3.streams.keys import UnresolvedKey
 from aiosv3.streams.log import Record
 from aiosv3.streams.ownlog import learn_from_headers
 from aiosv3.streams.tenure import OWNER_TYPE
@@ -93,7 +95,9 @@ def find_tasks(log: PartitionLog, setup: AgentSetup) -> list[Found]:
         entries = journal.get(identity.id, [])
         if identity.id in carries:
             carry, _ = carries[identity.id]
-            entries = decode_entries(carry.entries, setup.codec) + [e for e in entries if e.offset >= carry.upto]
+            entries = decode_entries(carry.entries, setup.codec, setup.seals.opened) + [
+                e for e in entries if e.offset >= carry.upto
+            ]
         found[identity.id] = Found(record, identity, entries, None if closed is None else closed.value)
     return sorted(found.values(), key=lambda one: one.record.offset)
 
@@ -110,7 +114,8 @@ def _sorted(log: PartitionLog, setup: AgentSetup) -> tuple[dict[str, list[Journa
         task_id, carry = decoded.task_id, decoded.carry
         if carry is None:
             whole = _whole(decoded, log.wholes)
-            journal.setdefault(task_id, []).append(JournalEntry(record.offset, record.timestamp, whole))
+            opened = setup.seals.opened(whole)
+            journal.setdefault(task_id, []).append(JournalEntry(record.offset, record.timestamp, opened))
         elif task_id not in carries or carry.upto >= carries[task_id][0].upto:
             carries[task_id] = carry, decoded.task_offset
     for task_id, (carry, offset) in carries.items():
@@ -130,7 +135,9 @@ def _decoded(journal: Iterable[Record], setup: AgentSetup) -> Iterator[tuple[Rec
 def _whole(record: JournalRecord, wholes: Mapping[str, bytes]) -> JournalRecord:
     """Without its content, where the claim store does not have it: its task is stuck then, as in life."""
     found = wholes.get(record.claim or "")
-    return record if found is None else replace(record, content=found.decode(), claim=None)
+    if found is None:
+        return record
+    return replace(record, content=found if is_sealed(found) else found.decode(), claim=None)
 
 
 def _is_marker(record: Record) -> bool:
@@ -147,7 +154,7 @@ def try_task(found: Found, log: PartitionLog, setup: AgentSetup) -> Tried:
             if _is_marker(record):
                 ownership.owned(record.offset, patches_in(record))
         replayed = replay(setup.agent, task, found.entries, setup.secret, load=load, ownership=ownership)
-    except UnresolvedSchema:
+    except (UnresolvedSchema, UnresolvedKey):
         raise
     except AiosError as error:
         return Tried(found.identity.id, None, str(error))
@@ -157,9 +164,11 @@ def try_task(found: Found, log: PartitionLog, setup: AgentSetup) -> Tried:
 def task_of(record: Record, identity: Identity, setup: AgentSetup) -> Task:
     """The task of an event, as its worker admits it. Raises WireError, UnresolvedSchema."""
     record = unfolded(record)
-    grant = grant_of(record, identity, setup.agent, setup.defaults)
-    value = input_of(record, setup.schemas, setup.codec)
-    return admitted(record, identity, grant, value, wishes_of(record))
+    seals = setup.seals
+    grant = seals.admitted(grant_of(record, identity, setup.agent, setup.defaults), record)
+    value = input_of(record, setup.schemas, setup.codec, lambda raw: seals.value(identity.id, raw))
+    keys = seals.keys(grant, max(grant.clearance, setup.agent.clearance))
+    return admitted(record, identity, grant, value, wishes_of(record), keys)
 
 
 def _loader(found: Found, log: PartitionLog, setup: AgentSetup) -> Callable[[], KeyedState] | None:
@@ -175,8 +184,7 @@ def _loader(found: Found, log: PartitionLog, setup: AgentSetup) -> Callable[[], 
     def load() -> KeyedState:
         if newest.value is None:
             return KeyedState(kind)
-        state: Any = schemas.decode(setup.codec, newest.value)
-        return KeyedState(kind, state, newest.value)
+        return opened_state(setup, kind, newest.value)
 
     return load
 

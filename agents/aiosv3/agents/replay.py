@@ -10,7 +10,17 @@ from typing import Any, Final
 from aiosv3.agents.agent import Agent
 from aiosv3.agents.facts import DEADLINE_STEP, Finish, JournalEntry, Task
 from aiosv3.agents.keyed import KeyedState
-from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, PersonStep, ReceiveStep, Step, TimerStep, ToolStep
+from aiosv3.agents.steps import (
+    CallStep,
+    LocalStep,
+    MemoryStep,
+    ModelStep,
+    PersonStep,
+    ReceiveStep,
+    Step,
+    TimerStep,
+    ToolStep,
+)
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.ownership import Ownership
 from aiosv3.schemas.records import JournalKind, Role
@@ -136,6 +146,9 @@ def describe(step: Step) -> tuple[str, str]:
         return kind, _short(f"{step.agent} {step.value.decode('utf-8', 'replace')}")
     if isinstance(step, ToolStep):
         return kind, _short(f"{step.zone}/{step.server} {step.tool} {step.arguments}")
+    if isinstance(step, MemoryStep):
+        text = step.query.content
+        return step.query.action.value.lower(), _short(text if isinstance(text, str) else step.query.memory_id or "")
     if isinstance(step, PersonStep):
         return step.kind.value.lower(), _short(f"{step.role or 'anybody'}: {step.text}")
     if isinstance(step, ReceiveStep):

@@ -42,6 +42,9 @@ class Spending:
             output_tokens=total.output_tokens + used.output_tokens,
             cached_tokens=total.cached_tokens + used.cached_tokens,
             cost_usd_micros=total.cost_usd_micros + used.cost_usd_micros,
+            cache_write_tokens=total.cache_write_tokens + used.cache_write_tokens,
+            cache_write_long_tokens=total.cache_write_long_tokens + used.cache_write_long_tokens,
+            estimated=total.estimated or used.estimated,
         )
 
     def count_model_call(self) -> BudgetExceeded | None:

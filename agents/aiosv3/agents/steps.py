@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from aiosv3.schemas.headers import Clearance, Route
+from aiosv3.schemas.memory import MemoryAction, MemoryQuery
 from aiosv3.schemas.people import QuestionKind
 from aiosv3.schemas.records import Prompt
 
@@ -25,6 +26,11 @@ class Step:
     hash: str
     first_sent: int
     due: int | None = field(default=None, kw_only=True)
+
+    @property
+    def one_way(self) -> bool:
+        """Whether it is sent although the task is over and nobody waits: the log having it is all that matters."""
+        return False
 
 
 @dataclass(slots=True)
@@ -49,6 +55,25 @@ class CallStep(Step):
     wait: bool
     root: str | None = field(default=None, kw_only=True)
     usd_micros: int | None = field(default=None, kw_only=True)
+
+    @property
+    def one_way(self) -> bool:
+        return not self.wait
+
+
+@dataclass(slots=True)
+class MemoryStep(Step):
+    """``remember``, ``recall`` or ``forget``: a request on ``memory.queries``. ``key``: what shares an order with it.
+
+    ``query`` is what is asked; who asks is said when it is sent.
+    """
+
+    query: MemoryQuery
+    key: str
+
+    @property
+    def one_way(self) -> bool:
+        return self.query.action is not MemoryAction.RECALL
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from aiosv3.agents.mailbox import Mailbox
 from aiosv3.agents.patches import Patches
 from aiosv3.agents.pending import Pending, retrieve
 from aiosv3.agents.progress import Progress
+from aiosv3.agents.sealed import Sealing
 from aiosv3.agents.spending import Spending
 from aiosv3.agents.stepids import StepIds
 from aiosv3.agents.steps import CallStep, CancelStep, ReceiveStep, Step, TimerStep, reply_token, request_hash
@@ -63,7 +64,8 @@ class TaskRun:
         self._load = load
         self.sealed: dict[str, bytes] = {}
         """By claim: what its worker has to store before it sends anything more."""
-        self._secret = secret
+        self.secret = secret
+        self.sealing = Sealing(task, secret)
         self._now = task.timestamp
         self._at = -1
         self._issued = StepIds()
@@ -71,6 +73,8 @@ class TaskRun:
         self._new: list[Step] = []
         self._timers: dict[int, str] = {}
         self._mailbox = Mailbox()
+        self.remembered: dict[int, int] = {}
+        """By partition of the memory log: the last event of its own that it knows of; its recalls know that much."""
         self.progress = Progress(wanted=task.wishes.stream is not None)
         self.patches = Patches(agent.patches, ownership or Ownership())
         self._migrations = Migrations()
@@ -128,13 +132,14 @@ class TaskRun:
                 return
         loop = self._loop = TaskLoop(lambda: self._now / 1000, self._timer_set, self._timer_dropped)
         loop.sealed = self.sealed
+        loop.as_stored = lambda raw, judged: self.sealing.block(raw, max(self.clearance, judged))
         self._main = loop.create_task(self.agent(Context(self), self.task.value))
         self._run()
 
     def recall(self, entries: Sequence[JournalEntry]) -> None:
         """Before :meth:`start`: the journal that it will be fed, for what changes of code it takes and what is void."""
-        self.patches.recall(entries)
-        self._migrations.recall(entries)
+        for part in (self.sealing, self.patches, self._migrations):
+            part.recall(entries)
 
     def feed(self, entry: JournalEntry) -> None:
         """Applies one record and runs until idle. Finished tasks ignore it; stuck ones hear cancels and operators."""
@@ -187,11 +192,8 @@ class TaskRun:
             if step_id not in self._issued and not self._migrations.stale(step_id):
                 self._diverge(f"the journal answers step {step_id}, which this code has not asked for")
             return
-        if record.request_hash is not None and record.request_hash != pending.step.hash:
-            self._diverge(f"step {step_id} asks for something else than it did when the journal was written")
-            return
-        if record.claim is not None:
-            self._diverge(f"the answer of step {step_id} is not in the claim store of this worker: {record.claim}")
+        if (misfit := self.sealing.misfit(record, pending.step)) is not None:
+            self._diverge(misfit)
             return
         del self._pending[step_id]
         self._saw(entry)
@@ -287,7 +289,7 @@ class TaskRun:
             (outcome, failure), value = self._verdict, None
             for pending in list(self._pending.values()):
                 self._let_go(pending.step)
-                if not _one_way(pending.step):
+                if not pending.step.one_way:
                     del self._pending[pending.step.id]
         self.finish = Finish(outcome, self._at, self._now, value, failure)
         self._new = [step for step in self._new if self.wants(step)]
@@ -318,7 +320,7 @@ class TaskRun:
         """False for a step that need not be sent any more. One-way sends and cancels go out after the end too."""
         if isinstance(step, CancelStep):
             return True
-        return step.id in self._pending and (self.finish is None or _one_way(step))
+        return step.id in self._pending and (self.finish is None or step.one_way)
 
     # -- for the context ------------------------------------------------------------------------------------------
 
@@ -327,7 +329,7 @@ class TaskRun:
         return self._token(step.id, step.hash)
 
     def _token(self, step_id: str, hashed: str) -> str:
-        return reply_token(self._secret, self.task.id, step_id, hashed)
+        return reply_token(self.secret, self.task.id, step_id, hashed)
 
     def next_id(self, name: str | None) -> str:
         """The id of the step that is being called; ``name`` pins it against edits (rule 19)."""
@@ -340,9 +342,9 @@ class TaskRun:
 
     def issue(self, step: Step, decode: Callable[[JournalEntry], Any]) -> asyncio.Future[Any]:
         """Registers a step; its future ends when the journal answers."""
-        loop = self._running_loop()
-        future = loop.create_future()
+        future = self._running_loop().create_future()
         future.add_done_callback(retrieve)
+        self.sealing.mark(step)
         pending = Pending(step, future, decode)
         if isinstance(step, ReceiveStep):
             if (unread := self._mailbox.take(step.message)) is not None:
@@ -379,8 +381,8 @@ class TaskRun:
 
     def _timer_set(self, timer: asyncio.TimerHandle) -> None:
         step_id = self.next_id(None)
-        due = round(timer.when() * 1000)
-        step = TimerStep(id=step_id, hash=request_hash("timer"), first_sent=self._now, due=due)
+        hashed, due = request_hash("timer"), round(timer.when() * 1000)
+        step = TimerStep(id=step_id, hash=hashed, first_sent=self._now, due=due)
         self._timers[id(timer)] = step_id
         self._pending[step_id] = Pending(step, None, lambda _entry: self._fire(timer))
         self._new.append(step)
@@ -394,7 +396,3 @@ class TaskRun:
         step_id = self._timers.pop(id(timer), None)
         if step_id is not None:
             self._pending.pop(step_id, None)
-
-
-def _one_way(step: Step) -> bool:
-    return isinstance(step, CallStep) and not step.wait

@@ -9,6 +9,7 @@ from contextvars import Context as ContextVars
 from typing import Any, Final, TypeVarTuple, Unpack
 
 from aiosv3.agents.errors import OutsideStep
+from aiosv3.schemas.headers import Clearance
 from aiosv3.streams.eventloop import DeterministicLoop, Livelock
 
 _Ts = TypeVarTuple("_Ts")
@@ -21,7 +22,7 @@ _EXITS_LIMIT: Final = 1_000
 class TaskLoop(DeterministicLoop):
     """Timers are steps: ``on_timer(handle)`` when one is set, ``on_cancel(handle)`` when it is not needed any more."""
 
-    __slots__ = ("_first", "_on_cancel", "_on_timer", "sealed")
+    __slots__ = ("_first", "_on_cancel", "_on_timer", "as_stored", "sealed")
 
     def __init__(
         self,
@@ -35,6 +36,8 @@ class TaskLoop(DeterministicLoop):
         self._first: Sequence[asyncio.Task[Any]] = ()
         self.sealed: dict[str, bytes] = {}
         """By claim: what the task has sealed and its worker has to store before it sends anything more."""
+        self.as_stored: Callable[[bytes, Clearance], bytes] = lambda raw, _judged: raw
+        """A block of a conversation, of the class that its text has, as it is stored."""
 
     def call_at(
         self,

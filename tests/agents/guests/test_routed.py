@@ -146,11 +146,11 @@ def test_an_answer_tells_its_tokens_and_the_time_of_the_task(play: NewPlay) -> N
         assert isinstance(said, ModelResponse)
         spent = said.usage
         told = (said.timestamp == ctx.now(), spent.input_tokens, spent.output_tokens, spent.cache_read_tokens)
-        return f"{told} {said.model_name} {said.provider_name}"
+        return f"{told} {spent.cache_write_tokens} {said.model_name} {said.provider_name}"
 
     task = play(program)
     Outside(script("done")).serve(task)
-    assert task.ended.value == "(True, 10, 1, 2) routed aiosv3"
+    assert task.ended.value == "(True, 10, 1, 2) 7 routed aiosv3"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,54 @@ def test_long_tool_schemas_are_looked_at_in_pieces_too() -> None:
     assert asyncio.run(later) == Verdict(Clearance.PUBLIC)
 
 
+class Second:
+    """A second look that says the same of everything."""
+
+    most = Clearance.CONFIDENTIAL
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self.asked: list[Prompt] = []
+
+    async def judge(self, prompt: Prompt) -> Verdict:
+        self.asked.append(prompt)
+        return self.verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "second", "expected", "asked"),
+    [
+        ("Ada", Verdict(Clearance.INTERNAL, ("person",)), (Clearance.INTERNAL, ("person",)), 1),
+        (MAIL, Verdict(Clearance.PUBLIC), (Clearance.INTERNAL, ("email",)), 1),
+        (MAIL, Verdict(Clearance.RESTRICTED, ("failed-scan",)), (Clearance.RESTRICTED, ("failed-scan",)), 1),
+        (LONG, Verdict(Clearance.INTERNAL, ("person",)), (Clearance.INTERNAL, ("person",)), 1),
+        (CARD, Verdict(Clearance.PUBLIC), (Clearance.CONFIDENTIAL, ("card",)), 0),
+        (LONG + CARD, Verdict(Clearance.PUBLIC), (Clearance.CONFIDENTIAL, ("card",)), 0),
+    ],
+)
+def test_a_second_look_may_raise_the_class_and_is_asked_where_it_could(
+    stage: Stage, text: str, second: Verdict, expected: tuple[Clearance, tuple[str, ...]], asked: int
+) -> None:
+    worker, look = stage.worker(asks), Second(second)
+    worker.setup = replace(worker.setup, second_look=look)
+    worker.start()
+    stage.task("t1", text, headers=PUBLIC)
+    stage.settle()
+    (request,) = stage.prompts()
+    assert (said(request), len(look.asked)) == (expected, asked)
+
+
+def test_a_stored_part_that_it_has_not_seen_counts_as_the_most_that_it_finds() -> None:
+    prompt = Prompt((Message(Role.USER, "hello"),), None, 10, history="claim")
+    step = ModelStep(id="1", hash="", first_sent=0, due=None, prompt=prompt, route=Route(None, "auto", 0, 0))
+    look = Second(Verdict(Clearance.PUBLIC))
+    later = verdict_on(step, Clearance.PUBLIC, look)
+    assert asyncio.iscoroutine(later)
+    assert asyncio.run(later) == Verdict(Clearance.CONFIDENTIAL, ("history",))
+    assert look.asked == []
+    assert verdict_on(step, Clearance.CONFIDENTIAL, look) == Verdict(Clearance.CONFIDENTIAL)
+
+
 @pytest.mark.parametrize("hindrance", ["stuck", "silent"])
 def test_what_happens_while_a_text_is_looked_at_counts(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, hindrance: str
@@ -77,7 +126,7 @@ def test_what_happens_while_a_text_is_looked_at_counts(
     """A task that got stuck sends nothing (rule 20), and no step starts while no broker answers (rule 6)."""
     looking: list[asyncio.Future[Verdict]] = []
 
-    def later(_step: ModelStep, _given: Clearance) -> asyncio.Future[Verdict]:
+    def later(_step: ModelStep, _given: Clearance, _second: object) -> asyncio.Future[Verdict]:
         looking.append(asyncio.get_running_loop().create_future())
         return looking[0]
 

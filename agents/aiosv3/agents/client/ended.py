@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
@@ -14,8 +15,10 @@ from aiosv3.agents.errors import AgentFailed, StepError, TreeCancelled, step_err
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.records import Outcome, StepFailure, Usage
+from aiosv3.schemas.sealing import ANSWER, NoKey, SealError
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.schemas.topics import TaskHandle
+from aiosv3.streams.keys import UnresolvedKey
 from aiosv3.streams.log import Record
 
 Out = TypeVar("Out")
@@ -79,6 +82,8 @@ class Ends(Generic[Out]):
                 return self._read(task, record, value)
             except UnresolvedSchema as error:
                 await self._link.store.resolve(error.schema_id)
+            except UnresolvedKey as missing:
+                await missing.resolved()
             except MalformedValue as error:
                 raise ResultUnreadable(f"the result of {task} cannot be read: {error}") from None
 
@@ -88,12 +93,16 @@ class Ends(Generic[Out]):
         schema = codec.store.schema(decoded.schema_id)
         fields = dict(decoded.datum)
         kind = next(field["type"] for field in schema["fields"] if field["name"] == "content")
-        outcome, content = Outcome(fields["outcome"]), plain(fields.pop("content"), kind)
-        if outcome is Outcome.OK and fields.get("content_key_id") is not None:
-            raise ResultUnreadable(f"the result of {task} is sealed with key {fields['content_key_id']}")
+        outcome, raw = Outcome(fields["outcome"]), fields.pop("content")
+        said = self._said(task, outcome, raw, str(fields["content_key_id"])) if isinstance(raw, bytes) else None
+        content = plain(raw, kind) if said is None else json.loads(said) if outcome is Outcome.OK else None
         fields = {**fields, "output": content, "task": str(task)}
+        if said is not None and fields["error"] is not None:
+            fields["error"] = {**fields["error"], "message": said}
         output: Any = content
-        if outcome is Outcome.OK and self._schemas is not None:
+        if outcome is Outcome.OK and self._agent is not None and said is not None:
+            output = self._agent.output_adapter.validate_json(said)
+        elif outcome is Outcome.OK and self._schemas is not None:
             output = self._schemas.decode_result(codec, value).content
         failure = fields["error"]
         return Ended(
@@ -107,6 +116,18 @@ class Ends(Generic[Out]):
             usage=Usage(**fields["usage"]),
             fields=fields,
         )
+
+    def _said(self, task: TaskHandle, outcome: Outcome, body: bytes, key_id: str) -> str | None:
+        """What is sealed; None for the words of an error that cannot be opened. Raises UnresolvedKey."""
+        ring = self._link.ring
+        try:
+            if ring is None:
+                raise NoKey("this client has no keys: it needs [sealing] and its master keys here ('aiosv3 keys copy')")
+            return ring.open(ANSWER, task.task_id, body).decode("utf-8", "surrogatepass")
+        except SealError as error:
+            if outcome is Outcome.OK:
+                raise ResultUnreadable(f"the result of {task} is sealed with key {key_id}: {error}") from None
+            return None
 
     def _error(
         self, task: TaskHandle, record: Record, outcome: Outcome, failure: StepFailure | None

@@ -17,6 +17,7 @@ from aiosv3.streams.log import Log
 
 if TYPE_CHECKING:
     from aiosv3.schemas.registry import RegistryAccess, RegistryClient
+    from aiosv3.streams.keys import KeyRing
 
 _FIRST_ANSWER_S: Final = 6.0
 """A broker that is not there is said within so many seconds."""
@@ -37,6 +38,8 @@ class Link:
     counts: Callable[[str], Awaitable[int]]
     where: str
     lone: bool = False
+    ring: KeyRing | None = None
+    """Opens what is sealed; None: sealed results raise ``ResultUnreadable``."""
     _known: dict[str, int] = field(default_factory=dict, repr=False)
     _asking: dict[str, asyncio.Lock] = field(default_factory=dict, repr=False)
 

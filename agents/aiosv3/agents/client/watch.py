@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,12 +18,17 @@ from aiosv3.agents.client.folding import Folding
 from aiosv3.agents.client.link import Link
 from aiosv3.agents.client.tails import Tail, Tails, tasks_of
 from aiosv3.agents.worker.questions import entry_in
+from aiosv3.agents.worker.sealedpeople import opened_question
 from aiosv3.schemas.deltas import Delta, DeltaKind
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.people import AnswerVerdict, Question
 from aiosv3.schemas.records import JournalKind, JournalRecord
+from aiosv3.schemas.sealing import DELTA, SealError
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.schemas.topics import TaskHandle
+from aiosv3.streams.deltas import delta_place
+from aiosv3.streams.errors import KeysUnavailable
+from aiosv3.streams.keys import UnresolvedKey
 from aiosv3.streams.log import Record
 
 _LOG: Final = logging.getLogger(__name__)
@@ -197,6 +202,11 @@ class Seeing:
                     await self._link.store.resolve(error.schema_id)
                 except (WireError, RegistryUnavailable) as unknown:
                     return self._passed_over(heard.record, unknown)
+            except UnresolvedKey as missing:
+                try:
+                    await missing.resolved()
+                except KeysUnavailable as away:
+                    return self._passed_over(heard.record, away)
             except WireError as error:
                 return self._passed_over(heard.record, error)
 
@@ -212,11 +222,24 @@ class Seeing:
         elif source == APPROVALS:
             yield from self._of_people(value)
         else:
-            yield from self._of_delta(self._link.codec.decode_as(Delta, value))
+            yield from self._of_delta(self._opened(self._link.codec.decode_as(Delta, value)))
+
+    def _opened(self, delta: Delta) -> Delta:
+        """Its text, where this client has the key; else it stays sealed, and nothing of it is shown."""
+        ring = self._link.ring
+        if ring is None or not isinstance(delta.content, bytes):
+            return delta
+        try:
+            text = ring.open(DELTA, delta_place(delta), delta.content)
+        except SealError:
+            return delta
+        return replace(delta, content=text.decode("utf-8", "surrogatepass"))
 
     def _of_people(self, value: bytes) -> Iterator[Event]:
         entry = entry_in(self._link.codec, value)
         if isinstance(entry, Question):
+            with suppress(SealError):  # it stays sealed, and its text is empty
+                entry = opened_question(self._link.ring, entry)
             yield _asked(entry, self.cursor)
         elif isinstance(entry, AnswerVerdict) and entry.accepted:
             yield Decided(entry.request_id.rpartition("/")[0], self.cursor, entry.request_id, entry.who)

@@ -87,6 +87,7 @@ class RoutedModel(Model[None]):
                 input_tokens=turn.usage.input_tokens,
                 output_tokens=turn.usage.output_tokens,
                 cache_read_tokens=turn.usage.cached_tokens,
+                cache_write_tokens=turn.usage.cache_write_tokens + turn.usage.cache_write_long_tokens,
             ),
             model_name=self.model_name,
             provider_name=self.system,

@@ -9,13 +9,15 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from aiosv3.agents.testing.errors import NotScripted
+from aiosv3.agents.testing.memory import MemoryInTest
 from aiosv3.agents.testing.prompt import readable
 from aiosv3.agents.testing.scripts import Call, PersonSaid, Said, Scripts
 from aiosv3.agents.worker.messages import CANCEL_TYPE
 from aiosv3.agents.worker.questions import answer_outgoing, entry_in
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.deltas import Delta, DeltaKind
-from aiosv3.schemas.headers import CE_ID, CE_TYPE, REPLY, ROUTE, Reply, Route
+from aiosv3.schemas.headers import CE_ID, CE_TYPE, GRANT, REPLY, ROUTE, Grant, Reply, Route
+from aiosv3.schemas.memory import MemoryQuery
 from aiosv3.schemas.people import PersonAnswer, Question
 from aiosv3.schemas.records import ModelRequest, Outcome
 from aiosv3.schemas.tooling import ToolRequest
@@ -45,6 +47,7 @@ class Answering:
         later: Later,
         append: Append,
         stored: Mapping[str, bytes] = MappingProxyType({}),
+        memory: MemoryInTest | None = None,
     ) -> None:
         self.calls: set[str] = set()
         """Ids of the model calls that were made."""
@@ -55,6 +58,7 @@ class Answering:
         self._later = later
         self._append = append
         self._stored = stored
+        self._memory = memory
         self._working: set[str] = set()
 
     def take(self, record: Record) -> None:
@@ -68,6 +72,8 @@ class Answering:
             self._agent(record, record.value, name)
         elif kind == "tools":
             self._tool(record, record.value, name)
+        elif kind == "memory" and name == "queries" and self._memory is not None:
+            self._remember(record, record.value, self._memory)
         elif kind == "approvals":
             self._person(record, record.value)
 
@@ -120,6 +126,11 @@ class Answering:
                 "say what it answers: mesh.tool(it, lambda **arguments: …)"
             )
         self._say(record, self._scripts.tool_says(Call(_id(record), _hash(record), name, arguments)), name)
+
+    def _remember(self, record: Record, value: bytes, memory: MemoryInTest) -> None:
+        grant, route = Grant.decode(record.header(GRANT) or b""), Route.decode(record.header(ROUTE) or b"")
+        said = memory.says(self._codec.decode_as(MemoryQuery, value), grant, route, record.timestamp)
+        self._say(record, said, "memory")
 
     def _say(self, record: Record, said: Said, by: str) -> None:
         raw = record.header(REPLY)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from aiosv3.agents.agent import Agent
+from aiosv3.agents.testing.memory import MemoryInTest
 from aiosv3.agents.testing.process import Part
 from aiosv3.agents.testing.scripts import Scripts
 from aiosv3.agents.testing.values import Values
@@ -59,6 +60,7 @@ class Cast:
     store: SchemaStore = field(default_factory=SchemaStore)
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     zones: EveryZone = field(default_factory=EveryZone)
+    memory: MemoryInTest = field(default_factory=lambda: MemoryInTest(_SECRET))
     _setups: dict[int, AgentSetup] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from aiosv3.agents.agent import Agent, parse_usd
 from aiosv3.agents.errors import StepError, step_error
+from aiosv3.agents.memory import Kind, Memory
 from aiosv3.agents.replay import ReplayedStep
 from aiosv3.agents.testing.cast import BEGINS, Cast
 from aiosv3.agents.testing.crash import Act, crash_everywhere
@@ -129,6 +130,28 @@ class MeshTest:
         if anybody is not None:
             answers.append((None, anybody))
         return [self._cast.scripts.add_person(role, answer, takes) for role, answer in answers]
+
+    def remember(
+        self,
+        text: str,
+        *,
+        subject: str | None = None,
+        scope: str = "tenant",
+        kind: Kind = "fact",
+        tenant: str = "default",
+    ) -> None:
+        """Something that agents can recall from the start. Memory needs no script: it works, on the words of a text."""
+        at = round(self._cast.begins.timestamp() * 1000)
+        self._cast.memory.keep(text, tenant, scope, subject, kind, at)
+
+    def team(self, name: str, *agents: Agent[Any, Any]) -> None:
+        """Agents that share the memories of scope ``team:name``."""
+        self._cast.memory.teams.setdefault(name, set()).update(agent.name for agent in agents)
+
+    def memories(self, tenant: str = "default") -> list[Memory]:
+        """All that a tenant's agents have in memory, oldest first."""
+        self._world.settle()
+        return self._cast.memory.kept(tenant)
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ class World:
             self.loop.call_later,
             self.broker.append,
             cast.claims.stored,
+            cast.memory,
         )
         self._strikes: dict[int, Strike] = {}
         self._trouble: BaseException | None = None

@@ -17,6 +17,7 @@ from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import MalformedHeader, MalformedValue, WireError
 from aiosv3.schemas.headers import Clearance, Complexity, Grant, Reply, Route
+from aiosv3.schemas.sealing import PLAIN, ContentKeys
 from aiosv3.streams.log import Record
 
 _N = TypeVar("_N", int, float)
@@ -168,11 +169,16 @@ def _number(name: str, text: str, kind: Callable[[str], _N], least: float, most:
     return value
 
 
-def input_of(record: Record, schemas: AgentSchemas, codec: Codec) -> Any:
-    """The agent's input out of a task event; JSON by content type or by its looks, Avro otherwise. Raises WireError."""
-    raw = record.value
-    if raw is None:
+def input_of(
+    record: Record, schemas: AgentSchemas, codec: Codec, opened: Callable[[bytes], bytes] = lambda raw: raw
+) -> Any:
+    """The agent's input out of a task event; JSON by content type or by its looks, Avro otherwise. Raises WireError.
+
+    ``opened``: opens a value that is sealed; raises UnresolvedKey.
+    """
+    if record.value is None:
         raise WireError("a task without a value: its input is missing")
+    raw = opened(record.value)
     if raw[:1] == b"\0":
         envelope = schemas.decode_task(codec, raw)
         if envelope.sealed is not None:
@@ -181,7 +187,14 @@ def input_of(record: Record, schemas: AgentSchemas, codec: Codec) -> Any:
     return schemas.parse_json_task(raw)
 
 
-def admitted(record: Record, identity: Identity, grant: Grant, value: Any, wishes: Wishes | None = None) -> Task:
+def admitted(
+    record: Record,
+    identity: Identity,
+    grant: Grant,
+    value: Any,
+    wishes: Wishes | None = None,
+    keys: ContentKeys = PLAIN,
+) -> Task:
     """The task that the coroutine gets."""
     return Task(
         id=identity.id,
@@ -194,4 +207,5 @@ def admitted(record: Record, identity: Identity, grant: Grant, value: Any, wishe
         value=value,
         request_hash=identity.request_hash,
         wishes=wishes or Wishes(),
+        keys=keys,
     )

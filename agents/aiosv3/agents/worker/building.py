@@ -35,13 +35,15 @@ class Building:
         return identify(record, self._setup.agent.name)
 
     def task(self, record: Record, identity: Identity) -> Task:
-        """The task of an event. Raises WireError, UnresolvedSchema."""
+        """The task of an event. Raises WireError, UnresolvedSchema, UnresolvedKey."""
         setup, record = self._setup, unfolded(record)
-        grant = grant_of(record, identity, setup.agent, setup.defaults)
-        value = input_of(record, setup.schemas, setup.codec)
+        seals = setup.seals
+        grant = seals.admitted(grant_of(record, identity, setup.agent, setup.defaults), record)
+        value = input_of(record, setup.schemas, setup.codec, lambda raw: seals.value(identity.id, raw))
         if self._states is not None:
             key_of_state(record)
-        return admitted(record, identity, grant, value, wishes_of(record))
+        keys = seals.keys(grant, max(grant.clearance, setup.agent.clearance))
+        return admitted(record, identity, grant, value, wishes_of(record), keys)
 
     def run(self, task: Task) -> TaskRun:
         """A run of it that has not started."""
@@ -50,7 +52,7 @@ class Building:
 
     def entries(self, live: LiveTask) -> list[JournalEntry]:
         """The whole journal of a task, as far as it was read. Raises WireError, UnresolvedSchema."""
-        return decode_entries(live.journal, self._setup.codec)
+        return decode_entries(live.journal, self._setup.codec, self._setup.seals.opened)
 
     def event(self, parked: Parked, carry: Carry) -> Record:
         """The event of a parked task, as it was received."""
@@ -60,7 +62,7 @@ class Building:
         """A parked task, awake and not begun, with the entries of its carry. Raises WireError, UnresolvedSchema."""
         record = self.event(parked, carry)
         task = self.task(record, self.identity(record))
-        entries = decode_entries(carry.entries, self._setup.codec)
+        entries = decode_entries(carry.entries, self._setup.codec, self._setup.seals.opened)
         live = LiveTask(record, task, self.run(task), carry.upto, entries, list(carry.entries), parked=parked)
         live.own_upto = parked.own_upto
         return live

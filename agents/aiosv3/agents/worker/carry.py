@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from aiosv3.agents.facts import DEADLINE_STEP, JournalEntry
+from aiosv3.agents.worker.cloudevents import unfolded
 from aiosv3.agents.worker.live import LiveTask
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import WireError
 from aiosv3.schemas.records import Carry, CarryEntry, CarryHeader, CarryTimer, JournalKind, JournalRecord, Outcome
+from aiosv3.schemas.sealing import TASK, is_sealed, seal
 from aiosv3.streams.log import Record
 
 _FRAME: Final = 5
@@ -18,7 +20,7 @@ _FRAME: Final = 5
 
 def carry_of(live: LiveTask, version: str, upto: int, own_upto: int) -> Carry:
     """The task as it stands: every journal record of it below ``upto`` was applied. ``version``: of this code."""
-    record = live.record
+    record = _sealed_event(live)
     return Carry(
         task_key=record.key,
         task_value=record.value,
@@ -31,6 +33,18 @@ def carry_of(live: LiveTask, version: str, upto: int, own_upto: int) -> Carry:
         timers=tuple(_timers(live)),
         resting=version if live.resting else None,
     )
+
+
+def _sealed_event(live: LiveTask) -> Record:
+    """Its event as it is kept: an outsider's plain input must not stand in the journal of a sealed task."""
+    record, task = live.record, live.task
+    if record.value is None or is_sealed(record.value):
+        return record
+    key = task.keys.key(live.run.clearance)
+    if key is None:
+        return record
+    event = unfolded(record)
+    return event._replace(value=seal(key, TASK, task.id, event.value or b""))
 
 
 def _timers(live: LiveTask) -> Iterator[CarryTimer]:
@@ -78,10 +92,14 @@ def task_record(carry: Carry, topic: str, partition: int, offset: int) -> Record
     return Record(topic, partition, offset, carry.task_timestamp, carry.task_key, carry.task_value, headers)
 
 
-def decode_entries(entries: Iterable[CarryEntry], codec: Codec) -> list[JournalEntry]:
-    """A task's journal out of its bytes. Raises WireError, UnresolvedSchema."""
+def decode_entries(
+    entries: Iterable[CarryEntry],
+    codec: Codec,
+    opened: Callable[[JournalRecord], JournalRecord] = lambda record: record,
+) -> list[JournalEntry]:
+    """A task's journal out of its bytes. ``opened``: opens what is sealed. Raises WireError, UnresolvedSchema."""
     return [
-        JournalEntry(entry.offset, entry.timestamp, codec.decode_as(JournalRecord, entry.value), entry.value)
+        JournalEntry(entry.offset, entry.timestamp, opened(codec.decode_as(JournalRecord, entry.value)), entry.value)
         for entry in entries
     ]
 

@@ -13,6 +13,7 @@ from aiosv3.agents.worker.sending import StepSender
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.records import Carry, CarryEntry, CarryTimer, JournalKind, JournalRecord, Outcome
+from aiosv3.schemas.sealing import is_sealed
 from aiosv3.streams.answers import journal_outgoing
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import AppendFailed, ClaimCorrupt, ClaimError, ClaimMissing
@@ -38,7 +39,8 @@ async def _filled(entry: CarryEntry, codec: Codec, claims: ClaimStore) -> CarryE
     if record.claim is None:
         return entry
     try:
-        content = (await claims.get(record.claim)).decode()
+        raw = await claims.get(record.claim)
+        content = raw if is_sealed(raw) else raw.decode()
     except (ClaimMissing, ClaimCorrupt, UnicodeDecodeError) as error:
         _LOG.error("task %s lacks the answer of step %s: %s", record.task_id, record.step_id, error)
         return entry

@@ -9,21 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from aiosv3.agents.people import approval_content
 from aiosv3.agents.worker.questions import Entry, QuestionTable, Roles, entry_in, refusal, verdict_outgoing
+from aiosv3.agents.worker.sealedpeople import UNSAID, opened_person_answer
+from aiosv3.agents.worker.sealing import fetching
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question, QuestionKind
 from aiosv3.schemas.records import Outcome
+from aiosv3.schemas.sealing import DataKey, SealError
 from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.answers import answer_record, journal_outgoing
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.errors import AppendFailed, AppendUnknown
+from aiosv3.streams.keys import KeyRing, UnresolvedKey
+from aiosv3.streams.keys.answers import sealed_answer
 from aiosv3.streams.log import Appended, Committed, Outgoing, Record
 from aiosv3.streams.ownlog import Learned, provenance
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
@@ -45,6 +51,8 @@ class DeskSetup:
     store: SchemaStore
     topics: Topics
     roles: Roles = field(default_factory=dict)
+    ring: KeyRing | None = None
+    """Opens what people are asked and answer, where it is sealed."""
 
 
 class DeskTenure(Tenure):
@@ -109,8 +117,11 @@ class DeskTenure(Tenure):
     def admit(self, record: Record) -> Awaitable[object] | None:
         try:
             entry = entry_in(self._setup.codec, record.value) if record.value is not None else None
-        except UnresolvedSchema as error:
-            return self._setup.store.resolve(error.schema_id)
+            if isinstance(entry, PersonAnswer):
+                with suppress(SealError):  # it is refused for that
+                    entry = opened_person_answer(self._setup.ring, entry)
+        except (UnresolvedSchema, UnresolvedKey) as missing:
+            return fetching(self._setup.store, missing)
         except WireError as error:
             self.poison(record, error)
             return None
@@ -150,7 +161,9 @@ class DeskTenure(Tenure):
         """The reply address is checked too: a forged question must not write to a journal of somebody else's."""
         if question.reply.topic != self._setup.topics.journal(question.agent):
             return f"the question wants its answer on {question.reply.topic}, which is not its agent's journal"
-        return refusal(question, answer, at, self._setup.roles)
+        reason = refusal(question, answer, at, self._setup.roles)
+        quotes = reason is not None and question.content_key_id is not None and "does not fit" in reason
+        return UNSAID if quotes else reason
 
     def _accept(self, record: Record, question: Question, answer: PersonAnswer) -> None:
         """To the asker's journal, acknowledged; then the question is closed for everybody; then the input is done."""
@@ -160,7 +173,9 @@ class DeskTenure(Tenure):
             content = approval_content(answer.who, record.timestamp, answer.comment, approved=approved)
         reply = question.reply
         text = content if isinstance(content, str) else None
-        given = answer_record(reply, question.request_hash, Outcome.OK, text)
+        made = sealed_answer(self._key(question), question.request_id, text)
+        key_id = made.content_key_id
+        given = answer_record(reply, question.request_hash, Outcome.OK, made.content, key_id=key_id)
         onward = journal_outgoing(self._setup.codec, reply.topic, reply.partition, given, provenance(record))
 
         def failed(error: AppendFailed) -> None:
@@ -168,6 +183,14 @@ class DeskTenure(Tenure):
             self._refuse(record, answer, f"the asker's journal does not take it: {error}")
 
         self._append(onward, lambda: self._close(record, answer, None), failed)
+
+    def _key(self, question: Question) -> DataKey | None:
+        """Of a question that is sealed; None where its answer came in plain, and there is no key at hand."""
+        ring, key_id = self._setup.ring, question.content_key_id
+        try:
+            return None if ring is None or key_id is None else ring.get(key_id)
+        except (UnresolvedKey, SealError):
+            return None
 
     def _refuse(self, record: Record, answer: PersonAnswer, reason: str) -> None:
         error = AnswerRefused(f"the answer of {answer.who} to {answer.request_id} is refused: {reason}")

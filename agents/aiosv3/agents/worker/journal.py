@@ -13,10 +13,12 @@ from aiosv3.agents.facts import JournalEntry
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import RegistryUnavailable, WireError
 from aiosv3.schemas.records import JournalRecord
+from aiosv3.schemas.sealing import is_sealed
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.deadletters import Graveyard
-from aiosv3.streams.errors import ClaimError, ClaimsUnavailable
+from aiosv3.streams.errors import ClaimError, ClaimsUnavailable, KeysUnavailable
+from aiosv3.streams.keys import UnresolvedKey
 from aiosv3.streams.log import Record
 
 _RETRY_S: Final = 0.5
@@ -38,7 +40,8 @@ class JournalFeed:
     A record whose schema has to be fetched holds back those behind it (``deliver`` may raise UnresolvedSchema as well:
     it is called again). One that nobody can read is a dead letter. Content in the claim store is fetched in the same
     way: a task is fed the same bytes in the same order each time. A record whose claim the store does not have is
-    delivered with it: its task gets stuck, the others go on.
+    delivered with it: its task gets stuck, the others go on. ``opened`` opens what is sealed; a key that has to be read
+    first holds back the records behind, too.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class JournalFeed:
         deliver: Callable[[JournalEntry], None],
         went_on: Callable[[], None],
         claims: ClaimStore | None = None,
+        opened: Callable[[JournalRecord], JournalRecord] = lambda record: record,
     ) -> None:
+        self._opened = opened
         self._codec = codec
         self._graveyard = graveyard
         self._is_marker = is_marker
@@ -87,6 +92,9 @@ class JournalFeed:
             except UnresolvedSchema as error:
                 self._resolving = asyncio.get_running_loop().create_task(self._resolve(record, error.schema_id))
                 return
+            except UnresolvedKey as missing:
+                self._resolving = asyncio.get_running_loop().create_task(self._await_key(record, missing))
+                return
             except _Claimed as claimed:
                 fetching = self._fetch(record.offset, claimed.record, claimed.store)
                 self._resolving = asyncio.get_running_loop().create_task(fetching)
@@ -106,8 +114,9 @@ class JournalFeed:
             return
         self.next = record.offset + 1
         try:
-            self._deliver(JournalEntry(record.offset, record.timestamp, decoded, self._value(record, decoded)))
-        except UnresolvedSchema:
+            whole = self._value(record, decoded)
+            self._deliver(JournalEntry(record.offset, record.timestamp, self._opened(decoded), whole))
+        except (UnresolvedSchema, UnresolvedKey):
             self.next = record.offset  # a commit must not say that it was applied
             raise
 
@@ -139,6 +148,14 @@ class JournalFeed:
             self._graveyard.bury(record, error, lambda: None)
         self._resume()
 
+    async def _await_key(self, record: Record, missing: UnresolvedKey) -> None:
+        try:
+            await missing.resolved()
+        except KeysUnavailable as error:
+            _LOG.warning("%s[%s]@%s waits: %s", record.topic, record.partition, record.offset, error)
+            await asyncio.sleep(_RETRY_S)
+        self._resume()
+
     def _resume(self) -> None:
         self._resolving = None
         self._apply()
@@ -147,8 +164,8 @@ class JournalFeed:
     async def _fetch(self, offset: int, record: JournalRecord, store: ClaimStore) -> None:
         """Content by its own hash is the same whenever it is fetched, so a replay sees what the task saw in life."""
         try:
-            content = (await store.get(record.claim or "")).decode()
-            self._fetched = (offset, replace(record, content=content, claim=None))
+            raw = await store.get(record.claim or "")
+            self._fetched = (offset, replace(record, content=raw if is_sealed(raw) else raw.decode(), claim=None))
         except ClaimsUnavailable as error:
             _LOG.warning("the journal waits at %d: %s", offset, error)
             await asyncio.sleep(_RETRY_S)

@@ -9,14 +9,16 @@ from typing import Any, Final
 
 from aiosv3.agents.agent import Agent
 from aiosv3.agents.facts import Finish, Task
-from aiosv3.agents.steps import CallStep, CancelStep, ModelStep, PersonStep, Step, ToolStep
+from aiosv3.agents.steps import CallStep, CancelStep, MemoryStep, ModelStep, PersonStep, Step, ToolStep
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.roots import root_event
+from aiosv3.agents.worker.sealing import sealed_prompt, sealed_result
 from aiosv3.prompts.scan import Verdict
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas, ResultEnvelope
 from aiosv3.schemas.headers import Clearance, Grant, Reply, Route
+from aiosv3.schemas.memory import SEALED_QUERY
 from aiosv3.schemas.people import Question
 from aiosv3.schemas.records import (
     JournalKind,
@@ -28,16 +30,19 @@ from aiosv3.schemas.records import (
     Usage,
     cancel_request_id,
 )
+from aiosv3.schemas.sealing import QUESTION, TASK, TOOL
 from aiosv3.schemas.state import StateChange
 from aiosv3.schemas.tooling import ToolRequest
 from aiosv3.schemas.topics import Topics
-from aiosv3.streams.answers import AVRO, JSON, answer_record, event, journal_outgoing, reply_to
+from aiosv3.streams.answers import AVRO, JSON, SEALED, answer_record, event, journal_outgoing, reply_to
+from aiosv3.streams.keys.answers import sealed_answer
 from aiosv3.streams.log import Headers, Outgoing, Record
 from aiosv3.streams.ownlog import provenance
 from aiosv3.streams.partitioner import murmur2_partition
 
 REQUEST_TYPE: Final = b"aiosv3.prompt"
 TOOL_TYPE: Final = b"aiosv3.tool"
+MEMORY_TYPE: Final = b"aiosv3.memory"
 TASK_TYPE: Final = b"aiosv3.task"
 RESULT_TYPE: Final = b"aiosv3.result"
 QUESTION_TYPE: Final = b"aiosv3.question"
@@ -75,6 +80,7 @@ class Messages:
         route = replace(step.route, epoch=self.epoch, found=verdict.kinds)
         narrowed = self._narrowed(run, task.grant.depth)
         grant = replace(narrowed, clearance=max(narrowed.clearance, verdict.clearance))
+        body = sealed_prompt(self.codec, task.keys, grant.clearance, body)
         headers += self._mesh(run, step, grant, route)
         return Outgoing(self.topics.prompts(), None, task.grant.root.encode(), self.codec.encode(body), headers)
 
@@ -84,17 +90,19 @@ class Messages:
         if step.root is not None:
             return root_event(self.topics, task, run.clearance, step, self._route(run, step), source)
         child_id = f"{task.id}/{step.id}"
-        headers = event(TASK_TYPE, child_id, source, JSON, task.traceparent)
+        value, key_id = task.keys.seal_bytes(run.clearance, TASK, child_id, step.value)
+        headers = event(TASK_TYPE, child_id, source, JSON if key_id is None else SEALED, task.traceparent)
         route = self._route(run, step)
         grant = self._narrowed(run, task.grant.depth + 1)
         headers += self._mesh(run, step, grant, route) if step.wait else _one_way(grant, route)
-        return Outgoing(self.topics.tasks(step.agent), None, _child_key(task, step), step.value, headers)
+        return Outgoing(self.topics.tasks(step.agent), None, _child_key(task, step), value, headers)
 
     def question(self, run: TaskRun, step: PersonStep, source: bytes) -> Outgoing:
         """A question on ``approvals``, in the partition where its answers will be."""
         task = run.task
         request_id = f"{task.id}/{step.id}"
         ends = [moment for moment in (step.due, task.grant.exp) if moment is not None]
+        content, key_id = task.keys.seal_text(run.clearance, QUESTION, request_id, step.text)
         body = Question(
             request_id=request_id,
             root_id=task.grant.root,
@@ -110,7 +118,8 @@ class Messages:
             request_hash=step.hash,
             reply=self._reply(run, step),
             output_schema=step.output_schema,
-            content=step.text,
+            content=content,
+            content_key_id=key_id,
         )
         headers = event(QUESTION_TYPE, request_id, source, AVRO, task.traceparent)
         headers.append((names.GRANT, self._narrowed(run, task.grant.depth).encode()))
@@ -140,6 +149,7 @@ class Messages:
         """A request on ``tools.<zone>``, keyed by the task."""
         task = run.task
         request_id = f"{task.id}/{step.id}"
+        content, key_id = task.keys.seal_text(run.clearance, TOOL, request_id, step.arguments)
         body = ToolRequest(
             request_id=request_id,
             root_id=task.grant.root,
@@ -148,11 +158,35 @@ class Messages:
             agent=self.agent.name,
             server=step.server,
             tool=step.tool,
-            content=step.arguments,
+            content=content,
+            content_key_id=key_id,
         )
         headers = event(TOOL_TYPE, request_id, source, AVRO, task.traceparent)
         headers += self._mesh(run, step, self._narrowed(run, task.grant.depth), self._route(run, step))
         return Outgoing(self.topics.tools(step.zone), None, task.id.encode(), self.codec.encode(body), headers)
+
+    def memory_request(self, run: TaskRun, step: MemoryStep, source: bytes) -> Outgoing:
+        """A request on ``memory.queries``; what this agent may read and write follows from its headers."""
+        task = run.task
+        request_id = f"{task.id}/{step.id}"
+        content, key_id = step.query.content, None
+        if task.keys.key(run.clearance) is not None:  # an empty one too: it says what the answer is sealed with
+            text = content if isinstance(content, str) else ""
+            content, key_id = task.keys.seal_text(run.clearance, SEALED_QUERY, request_id, text)
+        body = replace(
+            step.query,
+            request_id=request_id,
+            root_id=task.grant.root,
+            task_id=task.id,
+            step_id=step.id,
+            agent=self.agent.name,
+            content=content,
+            content_key_id=key_id,
+        )
+        headers = event(MEMORY_TYPE, request_id, source, AVRO, task.traceparent)
+        headers += self._mesh(run, step, self._narrowed(run, task.grant.depth), self._route(run, step))
+        key = (step.key or request_id).encode()
+        return Outgoing(self.topics.memory_queries(), None, key, self.codec.encode(body), headers)
 
     def tool_refusal(self, run: TaskRun, step: ToolStep) -> StepFailure | None:
         """Why this task's data must not go to the zone of the step; None when they may. Fail closed."""
@@ -219,12 +253,15 @@ class Messages:
             outcome=Outcome.OK,
             code_version=self.agent.version,
             content=json.dumps(sorted(self.agent.patches)) if self.agent.patches else None,
+            seals=None if task.keys.since is None else task.keys.since.label,
         )
 
     def local(
-        self, task: Task, step: Step, kind: JournalKind, content: str | None, error: StepFailure | None = None
+        self, run: TaskRun, step: Step, kind: JournalKind, content: str | None, error: StepFailure | None = None
     ) -> JournalRecord:
         """A value made in the worker, a timer that fired, a one-way send that the log has."""
+        task = run.task
+        made = sealed_answer(task.keys.key(run.clearance), f"{task.id}/{step.id}", content, error)
         return JournalRecord(
             task_id=task.id,
             task_offset=task.offset,
@@ -232,8 +269,9 @@ class Messages:
             request_hash=step.hash,
             kind=kind,
             outcome=Outcome.OK if error is None else Outcome.FAILED,
-            error=error,
-            content=content,
+            error=made.error,
+            content=made.content,
+            content_key_id=made.content_key_id,
         )
 
     def result(self, record: Record, task: Task, run: TaskRun | None, finish: Finish) -> Outgoing:
@@ -259,6 +297,10 @@ class Messages:
         headers = event(RESULT_TYPE, task.id, provenance(record), AVRO, task.traceparent)
         headers.append((names.GRANT, record.header(names.GRANT) or task.grant.encode()))
         value = self.schemas.encode_result(self.codec, envelope)
+        if run is not None and task.keys.key(run.clearance) is not None:
+            value = self.schemas.encode_result(
+                self.codec, sealed_result(self.agent, self.codec, self.schemas, run, envelope)
+            )
         key = record.key if record.key is not None else task.id.encode()
         return Outgoing(self.topics.results(self.agent.name), self.partition, key, value, headers)
 
@@ -273,11 +315,19 @@ class Messages:
         reply = result.reply
         if reply is None:
             return None
-        content = None
-        if result.outcome is Outcome.OK:
+        content: str | bytes | None = result.sealed
+        if result.outcome is Outcome.OK and content is None:
             content = self.agent.output_adapter.dump_json(result.content).decode()
         error = result.error
-        record = answer_record(reply, result.request_hash, result.outcome, content, error=error, usage=result.usage)
+        record = answer_record(
+            reply,
+            result.request_hash,
+            result.outcome,
+            content,
+            error=error,
+            usage=result.usage,
+            key_id=result.content_key_id,
+        )
         return journal_outgoing(self.codec, reply.topic, reply.partition, record, source)
 
 

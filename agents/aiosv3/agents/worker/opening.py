@@ -6,16 +6,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from aiosv3.agents.facts import JournalEntry
+from aiosv3.agents.worker.admission import grant_of, identify
 from aiosv3.agents.worker.carry import carry_in, journal_record, schemas_of, task_record
 from aiosv3.agents.worker.carrying import filled
 from aiosv3.agents.worker.parked import Parked, ParkedTasks
 from aiosv3.agents.worker.setup import AgentSetup
-from aiosv3.schemas.errors import AiosError, RegistryUnavailable
+from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.records import Carry
-from aiosv3.streams.errors import AppendUnknown, BrokerUnavailable, ClaimMissing, ClaimsUnavailable
+from aiosv3.streams.errors import AppendUnknown, BrokerUnavailable, ClaimMissing, ClaimsUnavailable, KeysUnavailable
+from aiosv3.streams.keys.ring import settled
 from aiosv3.streams.log import Record
 from aiosv3.streams.tenure import Tenure
 
@@ -102,7 +105,7 @@ class Opening:
                         carries[task_id] = await self._whole(found)
                 await self._reach_down()
                 break
-            except (AppendUnknown, BrokerUnavailable, ClaimsUnavailable, RegistryUnavailable) as error:
+            except (AppendUnknown, BrokerUnavailable, ClaimsUnavailable, KeysUnavailable, RegistryUnavailable) as error:
                 _LOG.warning("%s[%s] waits: %s", tenure.wiring.name, tenure.partition, error)
                 await asyncio.sleep(_RETRY_S)
             except AiosError as error:
@@ -126,6 +129,7 @@ class Opening:
             carry = carry_in(setup.codec, body)
         for schema_id in schemas_of(carry):
             await setup.store.resolve(schema_id)
+        await _keys_of(carry, setup)
         if carry.resting is None and setup.claims is not None:
             whole = await filled(carry, setup.codec, setup.claims)
             if whole != carry:
@@ -159,3 +163,16 @@ class Opening:
     def _finish(self) -> None:
         self.done = True
         self._opened()
+
+
+async def _keys_of(carry: Carry, setup: AgentSetup) -> None:
+    """All that opening the task needs is there afterwards. Raises KeysUnavailable."""
+    seals, agent = setup.seals, setup.agent
+    if seals.ring is None:
+        return
+    await seals.resolve([carry.task_value])
+    await seals.resolve_entries(setup.codec, carry.entries)
+    record = task_record(carry, "", 0, 0)
+    with suppress(WireError):  # it is told when the task is opened
+        grant = seals.admitted(grant_of(record, identify(record, agent.name), agent, setup.defaults), record)
+        await settled(lambda: seals.keys(grant, max(grant.clearance, agent.clearance)))

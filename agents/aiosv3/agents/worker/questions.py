@@ -104,10 +104,12 @@ def _not_entitled(question: Question, who: str, roles: Roles) -> str | None:
 
 
 def _not_of_the_kind(question: Question, answer: PersonAnswer) -> str | None:
+    if isinstance(answer.content, bytes):
+        return "it is sealed, and the desk has no key to open it"
     if question.kind is QuestionKind.APPROVE:
         return None if answer.approved is not None else "the question wants a yes or a no"
     if not isinstance(answer.content, str):
-        return "the question wants a value, as JSON that is not sealed"
+        return "the question wants a value, as JSON"
     try:
         value = json.loads(answer.content)
         schema = json.loads(question.output_schema or "{}")

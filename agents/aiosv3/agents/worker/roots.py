@@ -11,8 +11,9 @@ from aiosv3.agents.facts import Task
 from aiosv3.agents.steps import CallStep
 from aiosv3.schemas import headers as names
 from aiosv3.schemas.headers import Clearance, Route
+from aiosv3.schemas.sealing import TASK
 from aiosv3.schemas.topics import TaskHandle, Topics
-from aiosv3.streams.answers import JSON, event
+from aiosv3.streams.answers import JSON, SEALED, event
 from aiosv3.streams.log import Appended, Outgoing
 
 _MICROS: Final = 1_000_000
@@ -26,7 +27,9 @@ def root_event(
     ``route`` says when it was first sent, so that a copy from after a long outage is still known for one.
     """
     root = step.root or ""
-    headers = event(f"aiosv3.task.{step.agent}".encode(), root, source, JSON, task.traceparent)
+    value, key_id = task.keys.seal_bytes(clearance, TASK, root, step.value)
+    content_type = JSON if key_id is None else SEALED
+    headers = event(f"aiosv3.task.{step.agent}".encode(), root, source, content_type, task.traceparent)
     headers.append((names.CE_TENANT, task.grant.tenant.encode()))
     headers.append((names.CE_DATACLASSIFICATION, clearance.label.encode()))
     if task.grant.regions:
@@ -37,8 +40,10 @@ def root_event(
         headers.append((names.CE_COSTLIMITUSD, str(Decimal(step.usd_micros) / _MICROS).encode()))
     if task.grant.by is not None:
         headers.append((names.CE_AUTHID, task.grant.by.encode()))
+    if task.grant.subject is not None:
+        headers.append((names.CE_SUBJECT, f"keyed:{task.grant.subject}".encode()))
     headers.append((names.ROUTE, replace(route, stream=None).encode()))  # who follows this tree does not see that one
-    return Outgoing(topics.tasks(step.agent), None, (step.key or root).encode(), step.value, headers)
+    return Outgoing(topics.tasks(step.agent), None, (step.key or root).encode(), value, headers)
 
 
 def sent_content(step: CallStep, ack: Appended) -> str:

@@ -13,6 +13,7 @@ from aiosv3.agents.steps import (
     CallStep,
     CancelStep,
     LocalStep,
+    MemoryStep,
     ModelStep,
     PatchStep,
     PersonStep,
@@ -26,9 +27,9 @@ from aiosv3.agents.worker.live import LiveTask
 from aiosv3.agents.worker.local import execute
 from aiosv3.agents.worker.messages import Messages
 from aiosv3.agents.worker.roots import sent_content
+from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.prompts.scan import Verdict
 from aiosv3.schemas.records import JournalKind, StepFailure
-from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, RecordTooLarge
 from aiosv3.streams.log import Appended, Outgoing
 from aiosv3.streams.ownlog import provenance
@@ -46,13 +47,14 @@ class StepSender:
         wiring: Wiring,
         messages: Messages,
         settled: Callable[[LiveTask], None],
-        claims: ClaimStore | None = None,
+        setup: AgentSetup,
     ) -> None:
         self._wiring = wiring
         self.messages = messages
         self._settled = settled
+        self._second_look = setup.second_look
         self._stopped = False
-        self._blocks = Blocks(claims, self._send)
+        self._blocks = Blocks(setup.claims, self._send)
         self._local: set[asyncio.Task[None]] = set()
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -126,7 +128,7 @@ class StepSender:
         """What the change leads to waits for the acknowledgement: no owner may come to another opinion after it."""
         live.marking = True
         live.sending += 1
-        note = self.messages.local(live.task, step, JournalKind.VALUE, "true")
+        note = self.messages.local(live.run, step, JournalKind.VALUE, "true")
 
         def marked(_ack: Appended | AppendFailed) -> None:
             live.sending -= 1
@@ -143,6 +145,8 @@ class StepSender:
             self._request(live, step, self.messages.child_task(live.run, step, source))
         elif isinstance(step, ToolStep):
             self._use(live, step, source)
+        elif isinstance(step, MemoryStep):
+            self._request(live, step, self.messages.memory_request(live.run, step, source))
         elif isinstance(step, PersonStep):
             self._request(live, step, self.messages.question(live.run, step, source))
         elif isinstance(step, CancelStep):
@@ -156,7 +160,7 @@ class StepSender:
             self._arm(live, step.id, step.due, step)
 
     def _ask(self, live: LiveTask, step: ModelStep, source: bytes) -> None:
-        verdict = verdict_on(step, live.run.clearance)
+        verdict = verdict_on(step, live.run.clearance, self._second_look)
         if isinstance(verdict, Verdict):
             self._request(live, step, self.messages.model_request(live.run, step, source, verdict))
             return
@@ -235,7 +239,7 @@ class StepSender:
         if live.run.stuck is not None:
             return
         source = provenance(live.record)
-        record = self.messages.journal(live.task, self.messages.local(live.task, step, kind, content, error), source)
+        record = self.messages.journal(live.task, self.messages.local(live.run, step, kind, content, error), source)
         live.sending += 1
 
         def noted(ack: Appended | AppendFailed) -> None:

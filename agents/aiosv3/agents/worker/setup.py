@@ -8,6 +8,8 @@ from typing import Any
 
 from aiosv3.agents.agent import Agent
 from aiosv3.agents.worker.admission import Defaults
+from aiosv3.agents.worker.sealing import NO_SEALS, Seals
+from aiosv3.prompts.scan import SecondLook
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance
@@ -57,5 +59,9 @@ class AgentSetup:
     """Partitions of ``approvals``: a question and its answers share one."""
     deltas: int = 1
     """Partitions of ``deltas``: who asks for another one sees nothing."""
+    seals: Seals = NO_SEALS
+    """How content is sealed and opened."""
+    second_look: SecondLook | None = None
+    """Looks at prompts after the scan of this package."""
     state_check: float = 60.0
     """Seconds between two looks at the end of the state partition for what others wrote."""

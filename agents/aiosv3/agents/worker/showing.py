@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiosv3.agents.worker.live import LiveTask
 from aiosv3.schemas.deltas import Delta, DeltaKind
-from aiosv3.streams.deltas import DeltaSender
+from aiosv3.streams.deltas import DeltaSender, sealed_delta
 from aiosv3.streams.ownlog import provenance
 
 
@@ -37,4 +37,5 @@ class Showing:
                 fraction=one.fraction,
                 content=one.text,
             )
+            delta = sealed_delta(delta, task.keys.key(live.run.clearance))
             self._sender.send(delta, partition, f"{task.id}/{one.id}", source, task.traceparent)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from aiosv3.agents.keyed import KeyedState
+from aiosv3.agents.worker.sealing import state_place
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.state import Projection, StateSchemas
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.answers import AVRO, event
-from aiosv3.streams.errors import AppendUnknown, BrokerUnavailable
+from aiosv3.streams.errors import AppendUnknown, BrokerUnavailable, KeysUnavailable
 from aiosv3.streams.log import Appended, Outgoing, Record
 from aiosv3.streams.ownlog import Entry, Learned, OwnLog, learn_from_headers
 from aiosv3.streams.tenure import Wiring, appended
@@ -23,7 +24,7 @@ _RETRY_S: Final = 0.5
 _HEAD: Final = 5
 _LOG: Final = logging.getLogger(__name__)
 _NOTHING: Final = Projection(-1, None)
-_LATER: Final = (AppendUnknown, BrokerUnavailable, RegistryUnavailable)
+_LATER: Final = (AppendUnknown, BrokerUnavailable, KeysUnavailable, RegistryUnavailable)
 
 
 def key_of_state(record: Record) -> str:
@@ -34,6 +35,18 @@ def key_of_state(record: Record) -> str:
         return record.key.decode()
     except UnicodeDecodeError:
         raise WireError(f"the key of a task whose agent keeps state must be UTF-8: {record.key[:40]!r}") from None
+
+
+def opened_state(setup: AgentSetup, kind: type[Any], value: bytes) -> KeyedState:
+    """The state that a record holds; a fresh one where its key is shredded. Raises WireError, UnresolvedKey."""
+    schemas: Any = setup.schemas.state
+    found = schemas.decode(setup.codec, value)
+    if found.state.sealed is not None:
+        plain = setup.seals.state(state_place(found.task_key, found.input_offset), found.state.sealed)
+        if plain is None:
+            return KeyedState(kind)
+        found, value = schemas.decode(setup.codec, plain), plain
+    return KeyedState(kind, found, value)
 
 
 class StateAhead(AiosError):
@@ -83,10 +96,7 @@ class StateTable:
         kind, kept = self._setup.agent.state_type, self._table.get(key)
         if kind is None or kept is None or kept.value is None:
             return KeyedState(kind or object)
-        found = self._schemas.decode(self._setup.codec, kept.value)
-        if found.state.sealed is not None:
-            raise WireError(f"it is sealed with key {found.state.content_key_id}, which this worker does not have")
-        return KeyedState(kind, found, kept.value)
+        return opened_state(self._setup, kind, kept.value)
 
     def newest(self, key: str) -> int:
         """Input offset of the task that left the state of ``key``; -1 if no task did."""
@@ -191,7 +201,9 @@ class StateTable:
         if value is None:
             value = (await self._own.record(entry)).value or b""
         await self._resolve(value)
-        return self._setup.schemas.projection(self._setup.codec, value, entry.offset)
+        projection = self._setup.schemas.projection(self._setup.codec, value, entry.offset)
+        await self._resolve_key(None if projection is None else projection.value)
+        return projection
 
     async def _pause(self, error: AiosError) -> None:
         _LOG.warning("%s[%s]: again in a moment: %s", self.topic, self._partition, error)
@@ -226,6 +238,7 @@ class StateTable:
                 learned = learn_from_headers(record)
                 if record.key is not None and learned.input_offset >= 0:
                     await self._resolve(record.value)
+                    await self._resolve_key(record.value)
                     self._absorb(record.key.decode("utf-8", "replace"), Projection(learned.input_offset, record.value))
         self.known = end
 
@@ -237,6 +250,11 @@ class StateTable:
             self._setup.store.schema(int.from_bytes(value[1:_HEAD], "big"))
         except UnresolvedSchema as error:
             await self._setup.store.resolve(error.schema_id)
+
+    async def _resolve_key(self, value: bytes | None) -> None:
+        """The same for the key that the state is sealed with."""
+        if value is not None and self._setup.seals.ring is not None:
+            await self._setup.seals.resolve([self._schemas.decode(self._setup.codec, value).state.sealed])
 
     def _top(self, key: str) -> Projection:
         """The newest state of a key that is on the topic."""

@@ -23,6 +23,7 @@ from aiosv3.agents.worker.ownership import Remarking, patches_header, patches_in
 from aiosv3.agents.worker.parked import Parked, ParkedTasks
 from aiosv3.agents.worker.parking import Parking
 from aiosv3.agents.worker.running import Running
+from aiosv3.agents.worker.sealing import fetching, settled_soon
 from aiosv3.agents.worker.sending import StepSender
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.agents.worker.showing import Showing
@@ -34,6 +35,7 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.errors import RecordTooLarge
+from aiosv3.streams.keys import UnresolvedKey
 from aiosv3.streams.log import Committed, Headers, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
@@ -58,9 +60,12 @@ class AgentTenure(Tenure):
         self._table = ParkedTasks()
         self._lanes = Lanes(setup.agent.order)
         self._graveyard = Graveyard(wiring, setup.topics.dead_letters())
-        self._journal = JournalFeed(setup.codec, self._graveyard, self.is_marker, self._route, self.pump, setup.claims)
+        claims, opened = setup.claims, setup.seals.opened
+        self._journal = JournalFeed(
+            setup.codec, self._graveyard, self.is_marker, self._route, self.pump, claims, opened
+        )
         self._journal.next = max(0, start.journal)
-        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent, setup.claims)
+        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent, setup)
         self.states: StateTable | None = None
         if setup.schemas.state is not None:
             self.states = StateTable(wiring, partition, setup, self.own, self.fail)
@@ -251,8 +256,8 @@ class AgentTenure(Tenure):
             return None
         try:
             task = self._building.task(record, identity)
-        except UnresolvedSchema as error:
-            return self.setup.store.resolve(error.schema_id)
+        except (UnresolvedSchema, UnresolvedKey) as missing:
+            return fetching(self.setup.store, missing)
         except WireError as error:
             self._received(record)
             self._reject(record, identity, error)
@@ -310,10 +315,15 @@ class AgentTenure(Tenure):
         """It is first in its lane now: it begins, from its carry if it was parked before its turn."""
         live, parked = self.live.get(task_id), self._table.get(task_id)
         if live is not None:
-            self._running.begin(live)
+            if not live.begun:
+                self._running.begin(live)
         elif parked is not None:
             parked.begun = True
-            self._wake(parked, [])
+            try:
+                self._wake(parked, [])
+            except UnresolvedKey as missing:  # that of its subject was shredded meanwhile: it gets another one
+                asked = asyncio.ensure_future(settled_soon(missing))
+                asked.add_done_callback(lambda _: self._turn(task_id))
 
     # -- parked tasks (rule 23) -----------------------------------------------------------------------------------
 
