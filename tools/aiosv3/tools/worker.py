@@ -5,17 +5,31 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, MalformedValue
 from aiosv3.schemas.records import Outcome, StepFailure
+from aiosv3.schemas.sealing import (
+    ANSWER,
+    TOOL,
+    DataKey,
+    KeyShredded,
+    NoKey,
+    SealError,
+    key_id_of,
+    open_sealed,
+    seal,
+)
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.schemas.tooling import ToolRequest, ToolResult
 from aiosv3.streams.answers import AVRO, answer_record, event, journal_outgoing, reply_to
 from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.effector import Request, Unresolved
 from aiosv3.streams.errors import ClaimError
+from aiosv3.streams.keys import KeyRing, UnresolvedKey
+from aiosv3.streams.keys.answers import sealed_answer
 from aiosv3.streams.log import Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
 from aiosv3.streams.requests import Ask, read_request
@@ -39,7 +53,9 @@ class ToolWorker:
         codec: Codec,
         clock: Callable[[], int],
         claims: ClaimStore | None = None,
+        ring: KeyRing | None = None,
     ) -> None:
+        self._ring = ring
         self.zone = zone
         self._servers = dict(servers)
         self._codec = codec
@@ -56,10 +72,27 @@ class ToolWorker:
         if record.value is None:
             raise MalformedValue("a tool request without a value")
         try:
-            body = self._codec.decode_as(ToolRequest, record.value)
+            body = self._opened(request.body, self._codec.decode_as(ToolRequest, record.value))
         except UnresolvedSchema as error:
             return Unresolved(self._codec.store.resolve(error.schema_id))
+        except UnresolvedKey as error:
+            return Unresolved(error.resolved())
         return request._replace(body=(request.body, body))
+
+    def _opened(self, ask: Ask, body: ToolRequest) -> ToolRequest:
+        """The request with its arguments; as it is where they cannot be opened, which ``ask`` then knows."""
+        if not isinstance(body.content, bytes):
+            return body
+        try:
+            if self._ring is None:
+                raise NoKey("this worker has no keys: set [sealing]")
+            key = self._ring.get(key_id_of(body.content))
+            plain = open_sealed(key, TOOL, body.request_id, body.content)
+        except SealError as error:
+            ask.unreadable = error
+            return body
+        ask.key = key
+        return replace(body, content=plain.decode("utf-8", "surrogatepass"))
 
     def learn(self, record: Record) -> Learned:
         return learn_from_headers(record)
@@ -79,8 +112,9 @@ class ToolWorker:
         if ask.grant.exp is not None and ask.grant.exp <= self._clock():
             return StepFailure("StepTimeout", "the task's deadline passed before the tool was called", retryable=False)
         if isinstance(body.content, bytes):
-            words = f"zone {zone.name} has no key for these sealed arguments"
-            return StepFailure("ClearanceDenied", words, retryable=False)
+            kind = "ContentShredded" if isinstance(ask.unreadable, KeyShredded) else "ClearanceDenied"
+            words = f"zone {zone.name} cannot read these arguments, and no tool was called: {ask.unreadable}"
+            return StepFailure(kind, words, retryable=False)
         return None
 
     async def _work(self, request: Request, epoch: int) -> Outgoing:
@@ -89,7 +123,7 @@ class ToolWorker:
         try:
             done = await self._call(request)
             calls = done.calls
-            content, claim = await self._fitted(done.value)
+            content, claim = await self._fitted(done.value, request.body[0].key, request.id)
         except (ToolError, ClaimError) as error:
             failure = self._failure(error, request)
             calls = max(calls, error.calls if isinstance(error, ToolError) else 0)
@@ -106,8 +140,11 @@ class ToolWorker:
         left = None if ask.grant.exp is None else (ask.grant.exp - self._clock()) / 1000
         return await server.call(body.tool, _arguments(body.content), request.id, left)
 
-    async def _fitted(self, value: Any) -> tuple[str, str | None]:
-        """The value as JSON text; where that is long, its beginning, and the claim under which the store has it."""
+    async def _fitted(self, value: Any, key: DataKey | None, place: str) -> tuple[str, str | None]:
+        """The value as JSON text; where that is long, its beginning, and the claim under which the store has it.
+
+        With a ``key`` the store has it sealed.
+        """
         try:
             text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         except (ValueError, TypeError, RecursionError) as error:
@@ -121,7 +158,8 @@ class ToolWorker:
             words = f"an answer of {len(raw)} bytes is over {self.zone.max_bytes}, and this worker has no claim store"
             raise AnswerTooLarge(words)
         preview = raw[: 4 * self.zone.preview].decode("utf-8", "ignore")[: self.zone.preview]
-        return json.dumps(preview, ensure_ascii=False), await self._claims.put(raw)
+        stored = raw if key is None else seal(key, ANSWER, place, raw)
+        return json.dumps(preview, ensure_ascii=False), await self._claims.put(stored)
 
     def _failure(self, error: AiosError, request: Request) -> StepFailure:
         ask, body = request.body
@@ -143,6 +181,7 @@ class ToolWorker:
         took: float = 0.0,
     ) -> Outgoing:
         ask, body = request.body
+        told = sealed_answer(ask.key, f"{body.task_id}/{body.step_id}", content, error)
         result = ToolResult(
             request_id=request.id,
             root_id=ask.grant.root,
@@ -156,14 +195,15 @@ class ToolWorker:
             first_sent=request.first_sent,
             reply=reply_to(ask.reply),
             outcome=Outcome.OK if error is None else Outcome.FAILED,
-            error=error,
+            error=told.error,
             zone=self.zone.name,
             server=body.server,
             tool=body.tool,
             calls=calls,
             latency_ms=round(took * 1000),
-            content=content,
+            content=told.content,
             claim=claim,
+            content_key_id=told.content_key_id,
         )
         headers = event(RESULT_TYPE, request.id, provenance(request.record), AVRO, ask.traceparent)
         return Outgoing("", None, request.id.encode(), self._codec.encode(result), headers)
@@ -175,9 +215,14 @@ class ToolWorker:
         result = self._codec.decode_as(ToolResult, answer.value)
         if result.reply is None:
             return None
-        content = result.content if isinstance(result.content, str) else None
         back = answer_record(
-            result.reply, result.request_hash, result.outcome, content, error=result.error, claim=result.claim
+            result.reply,
+            result.request_hash,
+            result.outcome,
+            result.content,
+            error=result.error,
+            claim=result.claim,
+            key_id=result.content_key_id,
         )
         source = provenance(request.record)
         return journal_outgoing(self._codec, result.reply.topic, result.reply.partition, back, source)
