@@ -10,13 +10,15 @@ VENV ?= .venv
 # Test processes side by side (many wait for a broker or a timer more than they work); tests that share a broker stay together by their xdist group.
 JOBS ?= 3
 SEEDS ?= 0:200
+# What only computes: one process a core.
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEV := $(VENV)/.dev
 LOCAL := $(VENV)/.local
 
-.PHONY: help setup demo test check bench compare docs up down simulate
+.PHONY: help setup demo test check bench bench-router bench-router-peers compare docs up down simulate mutants
 
 help: ## these verbs
 	@echo "make VERB, where VERB is one of"
@@ -36,8 +38,15 @@ check: $(DEV) docs ## format, lint, types, layout, documentation and its snippet
 	$(BIN)/mypy .
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_house.py tests/docs
 
-bench: $(DEV) ## the benchmarks, printed as the reports quote them
+bench: $(DEV) ## the benchmarks, printed as the reports quote them; of routing: bench-router, bench-router-peers
 	$(BIN)/python -m bench
+
+# One run each, in pairs (8 minutes; 15 with other gateways, which are installed the first time: 900 MB).
+bench-router: $(DEV)
+	$(BIN)/python bench/router_bench.py
+
+bench-router-peers: $(DEV)
+	$(BIN)/python bench/router_bench.py --only calls --peers
 
 compare: $(DEV) ## the same seven programs on other frameworks too, killed and restarted (20 minutes, 1 GB of downloads)
 	$(BIN)/python -m docs.compare.run --write
@@ -52,7 +61,10 @@ down: $(LOCAL) ## stops what `up` started
 	$(BIN)/aiosv3 down
 
 simulate: $(DEV) ## the production classes under random schedules of crashes, by seed (SEEDS=0:200)
-	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS)
+	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS) --jobs $(CORES)
+
+mutants: $(DEV) ## the simulation against code that was broken on purpose: it must find each mutant (half an hour)
+	$(BIN)/python tests/simulation/mutants.py --jobs $(CORES)
 
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo "installing the development environment into $(VENV) (the first time: some 400 MB of downloads)"

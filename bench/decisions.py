@@ -44,8 +44,8 @@ def measured(work: Callable[[], object]) -> float:
     return best * 1e6
 
 
-def main() -> None:
-    """Prints a line for each kind of decision."""
+def figures() -> dict[str, float]:
+    """Microseconds by kind of decision."""
     table = PoolTable()
     for pool in POOLS:
         table.apply(PoolStatus(pool.name, "r", PoolState.UP, "openai", "m", "public", 3, 10, 200, 0, None, NOW))
@@ -60,8 +60,13 @@ def main() -> None:
         "what is known (cached)": lambda: outlook.at(NOW),
         "what is known (anew)": lambda: outlook.at(next(moments)),
     }
-    for name, work in kinds.items():
-        print(f"{name:26} {measured(work):6.1f} µs", flush=True)
+    return {name: measured(work) for name, work in kinds.items()}
+
+
+def main() -> None:
+    """Prints a line for each kind of decision."""
+    for name, took in figures().items():
+        print(f"{name:26} {took:6.1f} µs", flush=True)
 
 
 if __name__ == "__main__":

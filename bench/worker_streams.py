@@ -1,6 +1,6 @@
 """What a model worker adds to a streamed call, against bare httpx that reads the same bytes: in pairs, in one run.
 
-    python bench/streams.py [--pairs 3]
+    python bench/worker_streams.py [--pairs 3]
 
 The endpoint is a process of its own (``sse_server.py``). Bare is one httpx client for each caller, which is httpx at
 its fastest, and throws away what it reads; the worker reads a request, calls, parses each event, and encodes the
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from measures import Watch
 
 from aiosv3.router.endpoints import Place, open_endpoint
 from aiosv3.router.pools import Pool, Price
@@ -58,15 +59,21 @@ class Run(NamedTuple):
     def cpu_ms(self) -> float:
         return self.cpu / len(self.took) * 1e3
 
+    def figures(self) -> dict[str, float]:
+        """For a document."""
+        calls_s = len(self.took) / self.wall
+        found = {"p50_ms": self.p50, "p99_ms": self.p99, "cpu_ms": self.cpu_ms, "calls_s": calls_s}
+        return {name: round(value, 3) for name, value in found.items()}
+
 
 @contextmanager
-def endpoint(tokens: int, seconds: float) -> Iterator[int]:
-    """The port of a server that streams so."""
+def endpoint(tokens: int, seconds: float) -> Iterator[tuple[int, int]]:
+    """Port and process of a server that streams so."""
     command = [sys.executable, str(Path(__file__).with_name("sse_server.py")), str(tokens), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            yield int(server.stdout.readline())
+            yield int(server.stdout.readline()), server.pid
         finally:
             server.kill()
 
@@ -143,28 +150,51 @@ async def pair(port: int, callers: int, each: int, spread: float) -> tuple[Run, 
     return runs[0], runs[1]
 
 
+def figures(pairs: int) -> Iterator[dict[str, Any]]:
+    """One row for each number of streams at once; ``endpoint_busy``: the share of a core that the endpoint has used."""
+    for tokens, seconds, callers, each in ((20, 0.0, 1, 200), (20, 0.5, 16, 5), (20, 0.5, 64, 5), (60, 6.0, 500, 2)):
+        with endpoint(tokens, seconds) as (port, process):
+            watch = Watch({"endpoint": process, "callers": os.getpid()})
+            runs = [asyncio.run(pair(port, callers, each, seconds)) for _ in range(pairs)]
+            busy = watch.report()
+        theirs, ours = sorted(runs, key=lambda both: both[1].p50 - both[0].p50)[len(runs) // 2]
+        added = [mine.p50 - other.p50 for other, mine in runs]
+        yield {
+            "streams": callers,
+            "tokens": tokens,
+            "seconds": seconds,
+            "added_p50_ms": round(statistics.median(added), 3),
+            "added_p50_ms_pairs": [round(one, 3) for one in added],
+            "ours": ours.figures(),
+            "bare": theirs.figures(),
+            "endpoint_busy": round(busy.cpu.get("endpoint", 0.0) / busy.wall, 2),
+            "load": [round(one, 2) for one in busy.load],
+            "others_share": round(busy.others, 3),
+        }
+
+
+def words(row: dict[str, Any]) -> str:
+    """A row as people read it."""
+    ours, bare, load = row["ours"], row["bare"], row["load"]
+    parts = [
+        f"{row['streams']} at once, {row['tokens']} tokens in {row['seconds']:g} s",
+        f"adds p50 {row['added_p50_ms']:.2f} ms",
+        f"p50 {ours['p50_ms']:.1f} against {bare['p50_ms']:.1f}, p99 {ours['p99_ms']:.1f} against {bare['p99_ms']:.1f}",
+        f"CPU a call {ours['cpu_ms']:.2f} against {bare['cpu_ms']:.2f} ms",
+        f"{ours['calls_s']:.0f} calls/s",
+        f"endpoint {row['endpoint_busy']:.0%} of a core",
+        f"load {load[0]:.1f} to {load[1]:.1f}, others {row['others_share']:.0%}",
+    ]
+    return "; ".join(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}", flush=True)
-    for tokens, seconds, callers, each in (
-        (20, 0.0, 1, 200),
-        (20, 0.5, 16, 5),
-        (20, 0.5, 64, 5),
-        (60, 6.0, 500, 2),
-    ):
-        with endpoint(tokens, seconds) as port:
-            runs = [asyncio.run(pair(port, callers, each, seconds)) for _ in range(options.pairs)]
-        added = statistics.median(ours.p50 - theirs.p50 for theirs, ours in runs)
-        middle = sorted(runs, key=lambda both: both[1].p50 - both[0].p50)[len(runs) // 2]
-        theirs, ours = middle
-        print(
-            f"{callers} at once, {tokens} tokens in {seconds:g} s: adds p50 {added:.2f} ms; p50 {ours.p50:.1f} against "
-            f"{theirs.p50:.1f}, p99 {ours.p99:.1f} against {theirs.p99:.1f}; CPU a call {ours.cpu_ms:.2f} against "
-            f"{theirs.cpu_ms:.2f} ms; {len(ours.took) / ours.wall:.0f} calls/s",
-            flush=True,
-        )
+    for row in figures(options.pairs):
+        print(words(row), flush=True)
 
 
 if __name__ == "__main__":
