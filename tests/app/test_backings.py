@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -8,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
 from aiosv3.app.backings import behind, plan_of, serving_of
 from aiosv3.app.settings import PoolSettings, SettingsError
-from aiosv3.router.vllm.serving import ServerFailed
+from aiosv3.router.vllm.errors import ServerFailed
 
 FAKE = Path(__file__).parents[1] / "router" / "vllm" / "fake_vllm.py"
 MODEL = "Qwen/Qwen2.5-7B-Instruct"
@@ -61,6 +63,26 @@ async def test_a_server_that_does_not_come_up_ends_the_worker_in_words(
         async with behind("own", pool(), tmp_path, lambda: 5):
             raise AssertionError("it is not up")
     assert len(notes(program)) == 1
+
+
+@pytest.mark.process
+async def test_advice_is_logged_once_however_often_it_is_started(
+    program: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deepseek = pool(model="deepseek-ai/DeepSeek-V3-0324", capabilities=["json", "tools"])
+    async with behind("own", deepseek, tmp_path, lambda: 5) as made:
+        keeping = asyncio.ensure_future(made.helpers[1]())
+        port = made.pool.base_url.rsplit(":", 1)[1].removesuffix("/v1")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with pytest.raises(httpx.HTTPError):
+                await client.post(f"http://127.0.0.1:{port}/die")
+        async with asyncio.timeout(30):
+            while len([note for note in notes(program) if "started" in note]) < 2:
+                await asyncio.sleep(0.01)
+        keeping.cancel()
+    said = [one.getMessage() for one in caplog.records if "chat_template" in one.getMessage()]
+    assert len(said) == 1
+    assert "pool own: DeepSeek V3 calls tools reliably only with vLLM's template" in said[0]
 
 
 async def test_a_server_elsewhere_is_looked_at_and_left_alone(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from aiosv3.app.demo.stack import DemoFailed
 from aiosv3.app.localstack.errors import PortTaken
 from aiosv3.app.settings import SettingsError
 from aiosv3.router.endpoints.weights import WeightsUnavailable
+from aiosv3.router.vllm.errors import ServerFailed
 from aiosv3.schemas.errors import AiosError, IncompatibleSchema, RegistryUnavailable
 from aiosv3.schemas.topics import BadName
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
@@ -46,6 +47,7 @@ from aiosv3.streams.kafka import AuthenticationFailed
         (RegistryUnavailable("x"), 4),
         (PortTaken("Kafka", 1), 4),
         (WeightsUnavailable("x"), 4),
+        (ServerFailed("x"), 4),
         (DemoFailed("x"), 1),
         (AiosError("x"), 1),
     ],

@@ -25,7 +25,7 @@ _USAGE = {"model_calls": 1, "input_tokens": 10, "output_tokens": 2, "cost_usd_mi
         ({"request_id": "r", "outcome": "OK", "content": {"text": "said", "tool_calls": None}}, "OK, said"),
         ({"task_id": "t", "outcome": "OK", "content": {"total": 3}}, 'OK, {"total": 3}'),
         ({"task_id": "t", "kind": "SIGNAL", "message": "note"}, "SIGNAL, note"),
-        ({"request_id": "r", "content": b"sealed"}, "\"b'sealed'\""),
+        ({"request_id": "r", "content": b"sealed"}, "(sealed)"),
         ({"task_id": "t"}, '{"task_id": "t"}'),
     ],
 )  # fmt: skip

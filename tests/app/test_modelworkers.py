@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aiosv3.app.modelworkers import run_pool
+from aiosv3.app.modelworkers import endpoint_of, run_pool
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError
+from aiosv3.router.endpoints import Place
 from aiosv3.router.endpoints.weights import WeightsUnavailable
 from aiosv3.router.pools import PoolTable
 from aiosv3.router.status import read_statuses
@@ -50,6 +51,17 @@ async def test_an_endpoint_that_cannot_be_opened_names_its_pool(monkeypatch: pyt
     pool = PoolSettings(kind="vllm", model="m", base_url="http://127.0.0.1:9/v1")
     with pytest.raises(SettingsError, match=r"pools\.gpu: the key holds a line break"):
         await run_pool(Settings(pools={"gpu": pool}), "gpu")
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_an_endpoint_knows_that_its_calls_may_wait(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    opened: list[Place] = []
+    monkeypatch.setattr("aiosv3.router.endpoints.open_endpoint", lambda _kind, place: opened.append(place))
+    for tier in ("default", "flex"):
+        pool = {"kind": "openai", "model": "m", "api": api, "service_tier": tier}
+        endpoint_of("p", PoolSettings.model_validate(pool))
+    assert [(place.api, place.flex) for place in opened] == [(api, False), (api, True)]
 
 
 FAKE = Path(__file__).parents[1] / "router" / "vllm" / "fake_vllm.py"

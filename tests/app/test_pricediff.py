@@ -24,12 +24,12 @@ def table(*prices: dict[str, Any]) -> PriceTable:
     )
 
 
-OLD = table({"input": 1, "output": 2, "cache_read": 0.5})
+OLD = table({"input": 1, "output": 2, "cache_read": 0.5, "cache_write": 3, "cache_write_long": 5, "batch_percent": 50})
 NEW = table({"input": 2, "output": 2}, {"input": 4, "output": 2, "effective_from": "1970-01-03"})
 
 
-def compared(*calls: tuple[Completion, int], provider: str | None = "p") -> Comparison:
-    found = Comparison(OLD, NEW, lambda _pool: provider)
+def compared(*calls: tuple[Completion, int], provider: str | None = "p", flex: tuple[str, ...] = ()) -> Comparison:
+    found = Comparison(OLD, NEW, lambda _pool: provider, flex)
     for call, timestamp in calls:
         found.add(call, timestamp)
     return found
@@ -44,12 +44,24 @@ def test_each_call_counts_at_the_price_of_its_time() -> None:
         "calls": 2,
         "input_tokens": 2_000,
         "cached_tokens": 800,
+        "cache_write_tokens": 0,
         "output_tokens": 200,
         "recorded_usd_micros": 14,
         "old_usd_micros": 2 * (600 + 200 + 200),
         "new_usd_micros": 2_200 + 4_200,
         "delta_usd_micros": 2_200 + 4_200 - 2_000,
     }
+
+
+def test_what_was_written_to_a_cache_has_its_price() -> None:
+    wrote = replace(DONE, usage=replace(USED, cache_write_tokens=200, cache_write_long_tokens=100))
+    (line,) = compared((wrote, 0)).lines()
+    assert (line.old, line.cache_write_tokens) == (300 + 200 + 600 + 500 + 200, 300)
+
+
+def test_calls_that_may_wait_count_at_the_price_of_batches() -> None:
+    (line,) = compared((DONE, 0), flex=("cloud",)).lines()
+    assert (line.old, line.new) == (500, 2_200), "the new table has none"
 
 
 def test_a_copy_is_no_call_and_another_attempt_or_owner_is_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from aiosv3.app.pricing import (
 )
 from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
 from aiosv3.router.pools import Price
-from aiosv3.router.prices import BadPrices, packaged_table
+from aiosv3.router.prices import BadPrices, PriceTable, packaged_table
 
 NOW = 1_796_000_000_000  # 30 November 2026
 TABLE = packaged_table()
@@ -123,12 +124,42 @@ def test_a_gpu_and_a_price_of_tokens_are_two_prices() -> None:
         at("http://h/v1", kind="vllm", gpu_usd_per_hour=1, output_usd_per_mtok=1)
 
 
-def test_a_price_that_nobody_knows_is_said_in_words() -> None:
-    priced = price_pool("far", at("https://models.example.org/v1"), TABLE, NOW)
-    assert (priced.says, priced.price) == (Says.NOBODY, Price())
-    assert priced.warning is not None
-    for words in ("pool far (m at models.example.org)", "no budget can hold", "[pools.far]", "aiosv3 prices update"):
-        assert words in priced.warning
+def test_what_nobody_knows_is_taken_for_the_dearest_that_is_known() -> None:
+    unknown, own = (price_pool("far", one, TABLE, NOW) for one in (at("https://models.example.org/v1"), pool()))
+    assert {unknown.says, own.says} == {Says.NOBODY}
+    listed = [one for one in TABLE.entries if one.provider == "openai"]
+    for entry in TABLE.entries:
+        for tokens in (1_000, 300_000):
+            call = (tokens, 500, 0, 100, 100)
+            assert unknown.price.of(*call) >= entry.price.of(*call)
+    assert own.price.output_micros_per_mtok == max(
+        one.output_micros_per_mtok for entry in listed for one in (entry.price, *(t.price for t in entry.price.tiers))
+    )
+    assert unknown.warning is not None
+    for words in ("pool far (m at models.example.org)", "the dearest that is known", "[pools.far]", "prices update"):
+        assert words in unknown.warning
+
+
+def test_calls_that_may_wait_cost_what_batches_cost() -> None:
+    usual, flex = (price_pool("p", pool(**OPENAI, **tier), TABLE, NOW) for tier in ({}, {"service_tier": "flex"}))
+    assert (flex.price.of(1_000_000, 0), usual.price.of(1_000_000, 0)) == (100_000, 200_000)
+    assert flex.price.usual == usual.price
+    assert flex.words.endswith(f"(flex, price table of {TABLE.checked})")
+    assert prices_version(TABLE, [flex]) != prices_version(TABLE, [usual])
+    google = at(
+        "https://generativelanguage.googleapis.com/v1beta/openai", model="gemini-3.8-flash", service_tier="flex"
+    )
+    ((_, later),) = price_pool("p", google, TABLE, NOW).later
+    assert later.usual is not None
+    unlisted = price_pool("p", pool(**OPENAI, service_tier="flex"), table_without_batches(), NOW)
+    assert "knows no price of batches" in str(unlisted.warning)
+    assert unlisted.price.of(1_000_000, 0) == usual.price.of(1_000_000, 0)
+    with pytest.raises(ValidationError, match="service_tier are for kind"):
+        pool(kind="anthropic", service_tier="flex")
+
+
+def table_without_batches() -> PriceTable:
+    return replace(TABLE, entries=tuple(replace(e, price=replace(e.price, batch_percent=100)) for e in TABLE.entries))
 
 
 def test_a_budget_that_could_not_hold_is_refused() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +28,16 @@ from aiosv3.app.settings import (
     SettingsError,
     load_settings,
 )
-from aiosv3.app.workers import connect, open_mesh, open_store, register_released, run_agent, serve, settled
+from aiosv3.app.workers import (
+    connect,
+    open_mesh,
+    open_store,
+    register_released,
+    run_agent,
+    serve,
+    settled,
+    spare_collector,
+)
 from aiosv3.schemas.errors import RegistryUnavailable
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
@@ -117,6 +128,26 @@ def mesh_of(port: int = 0) -> Any:
 async def served(mesh: Any, processor: Any, *beside: Callable[[], Awaitable[None]]) -> None:
     async with asyncio.timeout(10):
         await serve(mesh, processor, beside)
+
+
+def test_the_collector_is_spared_and_still_finds_cycles() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    before = gc.get_threshold()
+    try:
+        spare_collector()
+        assert gc.get_freeze_count() > 0
+        first = weakref.ref(Cycle())
+        made = 0
+        while first() is not None and made < 1_000_000:
+            made += 1
+            Cycle()
+        assert 700 < made < 1_000_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 async def test_sigterm_drains_and_ends_in_peace() -> None:

@@ -23,6 +23,8 @@ from aiosv3.app.commands import (
     config,
     dlq,
     doctor,
+    keys,
+    memory,
     prices,
     replay,
     route,
@@ -46,14 +48,16 @@ from aiosv3.app.commands.run import run
 from aiosv3.app.demo.command import demo
 from aiosv3.app.endings import output, said_of
 from aiosv3.app.localstack.errors import LocalStackError
+from aiosv3.app.memoryasking import NotDone
 from aiosv3.app.people import NotAccepted
 from aiosv3.app.settings import SettingsError
 from aiosv3.router.endpoints.weights import WeightsUnavailable
 from aiosv3.router.prices import BadPrices
+from aiosv3.router.vllm.errors import ServerFailed
 from aiosv3.schemas.derive import UnsupportedType
 from aiosv3.schemas.errors import AiosError, IncompatibleSchema, RegistryUnavailable
 from aiosv3.schemas.topics import BadName
-from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
+from aiosv3.streams.errors import BrokerUnavailable, KeysUnavailable, PartitionMismatch
 
 app: Final = typer.Typer(
     name="aiosv3",
@@ -79,9 +83,11 @@ app.add_typer(task.app, name="task")
 app.add_typer(route.app, name="route")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(memory.app, name="memory")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(tools.app, name="tools")
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(keys.app, name="keys")
 app.add_typer(prices.app, name="prices")
 app.add_typer(budget.app, name="budget")
 app.command()(tools.stubs)
@@ -104,8 +110,15 @@ _WRONG: Final = (
     IncompatibleSchema,
     PartitionMismatch,
 )
-_LATE: Final = (NotFinished, NotAccepted)
-_SILENT: Final = (BrokerUnavailable, RegistryUnavailable, LocalStackError, WeightsUnavailable)
+_LATE: Final = (NotFinished, NotAccepted, NotDone)
+_SILENT: Final = (
+    BrokerUnavailable,
+    KeysUnavailable,
+    RegistryUnavailable,
+    LocalStackError,
+    ServerFailed,
+    WeightsUnavailable,
+)
 _LOG: Final = logging.getLogger("aiosv3")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from aiosv3.agents import Client, SyncClient
 from aiosv3.agents.client import Link
 from aiosv3.app.addresses import located
+from aiosv3.app.sealing import client_ring
 from aiosv3.app.settings import Settings
 from aiosv3.app.workers import Mesh, open_mesh
 from aiosv3.streams.kafka import topic_counts
@@ -50,6 +51,8 @@ async def _on(mesh: Mesh) -> AsyncIterator[Link]:
     follower = KafkaFollower(mesh.connection)
     try:
         lone = not mesh.settings.registry.url
-        yield Link(mesh.log, follower, mesh.codec, mesh.topics, counts, mesh.connection.bootstrap, lone)
+        yield Link(
+            mesh.log, follower, mesh.codec, mesh.topics, counts, mesh.connection.bootstrap, lone, client_ring(mesh)
+        )
     finally:
         await follower.close()

@@ -45,6 +45,8 @@ def _content(value: Mapping[str, Any]) -> str:
         return _json(content)
     if isinstance(content, str):
         return _one_line(content)
+    if isinstance(content, bytes):
+        return "(sealed)"
     return "" if content is None else _json(content)
 
 

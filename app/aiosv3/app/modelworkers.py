@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from aiosv3.app.backings import Behind, behind
 from aiosv3.app.metering import Meter
 from aiosv3.app.projects import api_key, check_local_runtime, find_pools, priced_pools
+from aiosv3.app.sealing import following, open_ring
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError
 from aiosv3.app.topology import pool_records, pool_topics
 from aiosv3.app.workers import clock, effectors, ensure, open_mesh, register_released, serve, wiring_of
@@ -38,6 +39,7 @@ async def run_pool(settings: Settings, name: str) -> None:
 async def _run_pool(settings: Settings, name: str, server: Behind) -> None:
     from aiosv3.app.policies import open_policies
     from aiosv3.router.history import HistoryReader
+    from aiosv3.router.ledger import burial
     from aiosv3.router.poolmetrics import expose
     from aiosv3.router.status import publish, status_of
     from aiosv3.router.worker import ModelWorker, WorkerPolicy
@@ -52,7 +54,8 @@ async def _run_pool(settings: Settings, name: str, server: Behind) -> None:
             await register_released(mesh, pool_records(mesh.topics, name))
             policy = WorkerPolicy(timeout=given.timeout, concurrency=given.concurrency)
             (pool,), _ = priced_pools(settings, {name: given}, clock())
-            history = HistoryReader(mesh.claims)
+            ring = await open_ring(mesh, given.clearance)
+            history = HistoryReader(mesh.claims, ring=ring)
             wiring = wiring_of(mesh, f"pool.{name}", inputs, own)
             shown = mesh.topics.deltas()
             deltas = DeltaSender(mesh.log, mesh.codec, shown, settings.kafka.partitions, wiring.metrics)
@@ -69,10 +72,13 @@ async def _run_pool(settings: Settings, name: str, server: Behind) -> None:
                 deltas,
                 policies=policies.book,
                 backing=server.backing,
+                ring=ring,
             )
             expose(worker.guard, f"pool.{name}", mesh.metrics.registry)
             dead_letters = mesh.topics.dead_letters()
-            tenures = effectors(wiring, worker, _READ_AHEAD * given.concurrency, dead_letters, worker.settle)
+            buried = partial(burial, mesh.topics, mesh.codec, name)
+            limit = _READ_AHEAD * given.concurrency
+            tenures = effectors(wiring, worker, limit, dead_letters, worker.settle, buried)
             processor = Processor(wiring, tenures)
             replica = f"{socket.gethostname()}-{os.getpid()}"
 
@@ -81,7 +87,7 @@ async def _run_pool(settings: Settings, name: str, server: Behind) -> None:
                 return meter.stated(status_of(worker, replica, given.concurrency, clock()))
 
             telling = partial(publish, mesh.log, mesh.codec, mesh.topics, status)
-            await serve(mesh, processor, [telling, policies.follow, *server.helpers])
+            await serve(mesh, processor, [telling, policies.follow, *server.helpers, *following(ring)])
     finally:
         await endpoint.aclose()
 
@@ -106,6 +112,7 @@ def endpoint_of(name: str, pool: PoolSettings) -> Endpoint:
         in_flight=pool.concurrency,
         priorities=pool.scheduling == "priority",
         api=pool.api,
+        flex=pool.flex,
     )
     try:
         return open_endpoint(pool.kind, place)

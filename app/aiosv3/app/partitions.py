@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from aiosv3.agents import AgentSetup
 from aiosv3.agents.opentasks import Found, PartitionLog, Tried, claims_of, find_tasks, try_task
+from aiosv3.agents.worker.sealing import fetching
 from aiosv3.app.reading import Reading
 from aiosv3.app.settings import SettingsError
 from aiosv3.app.workers import Mesh
@@ -15,6 +16,7 @@ from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.errors import ClaimMissing
 from aiosv3.streams.kafka import committed_offsets
+from aiosv3.streams.keys import UnresolvedKey
 from aiosv3.streams.log import Record
 
 T = TypeVar("T")
@@ -82,9 +84,9 @@ class Partitions:
         return await self.resolved(lambda: try_task(found, log, self.setup))
 
     async def resolved(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns once all schemas are there that it needs."""
+        """What ``work`` returns once all schemas and keys are there that it needs."""
         while True:
             try:
                 return work()
-            except UnresolvedSchema as error:
-                await self.mesh.store.resolve(error.schema_id)
+            except (UnresolvedSchema, UnresolvedKey) as missing:
+                await fetching(self.mesh.store, missing)

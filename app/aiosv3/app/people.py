@@ -12,11 +12,15 @@ from typing import Final
 
 from aiosv3.agents.worker.desk import AnswerRefused
 from aiosv3.agents.worker.questions import Entry, QuestionTable, answer_outgoing, entry_in, place_of, refusal
+from aiosv3.agents.worker.sealedpeople import opened_question, sealed_person_answer
 from aiosv3.app.reading import Reading
 from aiosv3.app.workers import Mesh, clock
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.people import AnswerVerdict, PersonAnswer, Question
+from aiosv3.schemas.sealing import SealError
 from aiosv3.schemas.store import UnresolvedSchema
+from aiosv3.streams.keys import KeyRing
+from aiosv3.streams.keys.ring import settled
 from aiosv3.streams.log import Record
 from aiosv3.streams.tenure import appended
 
@@ -56,6 +60,8 @@ class People:
     """Through one mesh's connection."""
 
     mesh: Mesh
+    ring: KeyRing | None = None
+    """Opens what is sealed. Without it questions stay sealed, and a sealed one cannot be answered."""
 
     async def open_questions(self) -> list[Question]:
         """Every question that may still be answered, oldest first."""
@@ -63,7 +69,15 @@ class People:
         for partition in range(await self._partitions()):
             table = await self._table(partition)
             found += [q for q in table.open.values() if q.expires_at is None or q.expires_at > now]
-        return sorted(found, key=lambda question: (question.asked_at, question.request_id))
+        shown = [await self._opened(question) for question in found]
+        return sorted(shown, key=lambda question: (question.asked_at, question.request_id))
+
+    async def _opened(self, question: Question) -> Question:
+        try:
+            return await settled(lambda: opened_question(self.ring, question))
+        except SealError as error:
+            _LOG.info("question %s stays sealed: %s", question.request_id, error)
+            return question
 
     async def question(self, request_id: str) -> Question:
         """An open question; expired ones too. Raises NoSuchQuestion, AnswerRefused when it was answered before."""
@@ -71,7 +85,7 @@ class People:
         table = await self._table(place_of(request_id, partitions)) if partitions else QuestionTable()
         question = table.open.get(request_id)
         if question is not None:
-            return question
+            return await self._opened(question)
         if request_id in table.closed:
             raise AnswerRefused(f"{request_id} was answered before")
         raise NoSuchQuestion(f"there is no question {request_id!r}: 'aiosv3 approvals list' shows the open ones")
@@ -95,6 +109,8 @@ class People:
         reason = refusal(question, answer, clock(), mesh.settings.roles)
         if reason is not None:
             raise AnswerRefused(reason)
+        given = answer
+        answer = await settled(lambda: sealed_person_answer(self.ring, question, given))
         partition = place_of(question.request_id, await self._partitions())
         record = answer_outgoing(mesh.codec, mesh.topics, partition, answer, _SOURCE)
         verdict = await self._verdict(answer, partition, (await appended(mesh.log, record)).offset, wait)

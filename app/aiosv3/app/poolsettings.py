@@ -85,6 +85,8 @@ class PoolSettings(BaseModel):
     """Seconds that one call may take."""
     api: Literal["chat", "responses"] = "chat"
     """Of ``openai``: which of its two APIs."""
+    service_tier: Literal["default", "flex"] = "default"
+    """Of ``openai``: ``flex`` for calls that may wait, at the price of batches where the price table knows one."""
     scheduling: Literal["fcfs", "priority"] = "fcfs"
     """Of ``vllm``: how its server orders calls. With ``priority`` it is told the priority of each; it must run with
     ``--scheduling-policy priority``, or it takes the field and says nothing."""
@@ -129,8 +131,13 @@ class PoolSettings(BaseModel):
             raise ValueError("serve = true runs a server of its own: leave base_url out, or serve")
         if self.kind != "vllm" and (self.serve or self.wake or self.scheduling != "fcfs" or self.vllm.model_fields_set):
             raise ValueError('serve, wake, scheduling and vllm are for kind = "vllm"')
-        if self.kind != "openai" and self.api != "chat":
-            raise ValueError('api is for kind = "openai"')
+        if self.kind != "openai" and (self.api != "chat" or self.service_tier != "default"):
+            raise ValueError('api and service_tier are for kind = "openai"')
+
+    @property
+    def flex(self) -> bool:
+        """Whether its calls may wait."""
+        return self.service_tier == "flex"
 
     @property
     def own_prices(self) -> list[str]:

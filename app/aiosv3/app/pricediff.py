@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Line:
     recorded: int = 0
     old: int | None = 0
     new: int | None = 0
+    cache_write_tokens: int = 0
 
     @property
     def delta(self) -> int | None:
@@ -43,6 +44,7 @@ class Line:
             "calls": self.calls,
             "input_tokens": self.input_tokens,
             "cached_tokens": self.cached_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
             "output_tokens": self.output_tokens,
             "recorded_usd_micros": self.recorded,
             "old_usd_micros": self.old,
@@ -55,11 +57,19 @@ class Comparison:
     """Adds up calls, each by the price of its own time.
 
     ``provider``: whose list prices a pool has, by its name; None: that of whoever is the only one with such a model.
+    ``flex``: names of pools whose calls may wait.
     """
 
-    def __init__(self, old: PriceTable, new: PriceTable, provider: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        old: PriceTable,
+        new: PriceTable,
+        provider: Callable[[str], str | None],
+        flex: Collection[str] = (),
+    ) -> None:
         self._tables = (old, new)
         self._provider = provider
+        self._flex = flex
         self._lines: dict[tuple[str, str], Line] = {}
         self._seen: set[tuple[str, int]] = set()
 
@@ -75,6 +85,7 @@ class Comparison:
         line.calls += used.model_calls
         line.input_tokens += used.input_tokens
         line.cached_tokens += used.cached_tokens
+        line.cache_write_tokens += used.cache_write_tokens + used.cache_write_long_tokens
         line.output_tokens += used.output_tokens
         line.recorded += used.cost_usd_micros
         old, new = (self._cost(table, completion, timestamp) for table in self._tables)
@@ -83,8 +94,12 @@ class Comparison:
 
     def _cost(self, table: PriceTable, completion: Completion, timestamp: int) -> int | None:
         entry = table.find(self._provider(completion.pool), completion.model, timestamp)
+        if entry is None:
+            return None
         used: Usage = completion.usage
-        return None if entry is None else entry.price.of(used.input_tokens, used.output_tokens, used.cached_tokens)
+        price = entry.price.batched() if completion.pool in self._flex else entry.price
+        written, kept = used.cache_write_tokens, used.cache_write_long_tokens
+        return price.of(used.input_tokens, used.output_tokens, used.cached_tokens, written, kept)
 
     def lines(self) -> list[Line]:
         """The largest recorded cost first."""
@@ -103,6 +118,7 @@ class Comparison:
             sum(line.recorded for line in known),
             sum(line.old or 0 for line in known),
             sum(line.new or 0 for line in known),
+            sum(line.cache_write_tokens for line in known),
         )
 
 

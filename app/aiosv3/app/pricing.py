@@ -30,7 +30,8 @@ _USUAL_BUDGET: Final = Limits().usd_micros
 
 
 class Says(StrEnum):
-    """Who says what a pool costs. FREE: its own hardware, of which nobody said what it costs."""
+    """Who says what a pool costs. FREE: its own hardware, of which nobody said what it costs. NOBODY: it is in a cloud,
+    and the dearest price that is known there is assumed."""
 
     PROJECT = "project"
     TABLE = "table"
@@ -101,7 +102,7 @@ def price_pools(pools: Mapping[str, PoolSettings], table: PriceTable, now: int) 
 
 
 def price_pool(name: str, pool: PoolSettings, table: PriceTable, now: int) -> Priced:
-    """Own prices always win; then the price of own GPUs; then the table."""
+    """Own prices always win; then the price of own GPUs; then the table; and what is not known is taken for dear."""
     if pool.own_prices:
         return _own(name, pool)
     if pool.gpu_usd_per_hour is not None:
@@ -110,9 +111,11 @@ def price_pool(name: str, pool: PoolSettings, table: PriceTable, now: int) -> Pr
     found = None if provider is None else table.find(provider, pool.model, now)
     if provider is not None and found is not None:
         later = [(one.since_ms, one.price) for one in table.history(provider, pool.model) if one.since_ms > now]
-        return Priced(name, Says.TABLE, found.price, _of_table(found, table), tuple(later))
+        return _listed(name, pool, found, tuple(later), table)
     if is_cloud(pool):
-        return Priced(name, Says.NOBODY, Price(), "price unknown: calls count as free", warning=_unknown(name, pool))
+        dear = table.dearest(provider)
+        words = f"price unknown: {usd(dear)} is assumed, the dearest that is known"
+        return Priced(name, Says.NOBODY, dear, words, warning=_unknown(name, pool, dear))
     return Priced(name, Says.FREE, Price(), "free: hardware of your own, gpu_usd_per_hour would say what it costs")
 
 
@@ -153,7 +156,8 @@ def check_budgets(settings: Settings, priced: Iterable[Priced], budgets: Iterabl
 
 def prices_version(table: PriceTable, priced: Iterable[Priced]) -> str:
     """Of all prices that a router reckons with: the table's, and after a ``+`` that of prices outside of it."""
-    own = sorted((one.pool, repr(one.price)) for one in priced if one.says in {Says.PROJECT, Says.GPU})
+    outside = {Says.PROJECT, Says.GPU}
+    own = sorted((one.pool, repr(one.price)) for one in priced if one.says in outside or one.price.usual is not None)
     if not own:
         return table.version
     return f"{table.version}+{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]}"
@@ -180,8 +184,19 @@ def _gpu(name: str, pool: PoolSettings, usd_per_hour: float) -> Priced:
     return Priced(name, Says.GPU, price, words)
 
 
-def _of_table(entry: Entry, table: PriceTable) -> str:
-    return f"{usd(entry.price)} since {entry.effective_from} (price table of {table.checked})"
+def _listed(
+    name: str, pool: PoolSettings, entry: Entry, later: tuple[tuple[int, Price], ...], table: PriceTable
+) -> Priced:
+    price, how, warning = entry.price, "", None
+    if pool.flex:
+        price, how = price.batched(), "flex, "
+        later = tuple((since, one.batched()) for since, one in later)
+        if entry.price.batch_percent == 100:
+            warning = (
+                f"pool {name} asks for the flex tier, but the price table knows no price of batches for {pool.model}"
+            )
+    words = f"{usd(price)} since {entry.effective_from} ({how}price table of {table.checked})"
+    return Priced(name, Says.TABLE, price, words, later, warning)
 
 
 def usd(price: Price) -> str:
@@ -194,12 +209,12 @@ def _short(rate: int) -> str:
     return f"{rate / 1e6:.6f}".rstrip("0").rstrip(".") if rate % 10_000 else f"{rate / 1e6:.2f}"
 
 
-def _unknown(name: str, pool: PoolSettings) -> str:
+def _unknown(name: str, pool: PoolSettings, assumed: Price) -> str:
     where = _host(pool) or pool.kind
     return (
-        f"nobody knows what pool {name} ({pool.model} at {where}) costs: its calls count as free, so no budget can "
-        "hold there, and the router takes it for the cheapest. Set input_usd_per_mtok and output_usd_per_mtok in "
-        f"[pools.{name}] (0 if it is free), or look for it with 'aiosv3 prices update'"
+        f"nobody knows what pool {name} ({pool.model} at {where}) costs: {usd(assumed)} is assumed, the dearest that "
+        "is known, so cheaper pools go first and its bills are guesses. Set input_usd_per_mtok and output_usd_per_mtok "
+        f"in [pools.{name}] (0 if it is free), or look for it with 'aiosv3 prices update'"
     )
 
 

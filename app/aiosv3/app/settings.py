@@ -23,7 +23,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from aiosv3.agents.agent import parse_usd
+from aiosv3.app.budgetsettings import BudgetsSettings
+from aiosv3.app.memorysettings import MemorySettings
 from aiosv3.app.poolsettings import PoolSettings, http_url, parse_clearance
+from aiosv3.app.scansettings import PresidioSettings
+from aiosv3.app.sealingsettings import SealingSettings
 from aiosv3.app.toolsettings import ToolZoneSettings
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
@@ -32,8 +36,10 @@ from aiosv3.schemas.topics import Topics
 __all__ = [
     "PROJECT_FILE",
     "AgentSettings",
+    "BudgetsSettings",
     "ClaimsSettings",
     "KafkaSettings",
+    "MemorySettings",
     "MeshSettings",
     "MetricsSettings",
     "PersonSettings",
@@ -192,6 +198,8 @@ class UpSettings(_Group):
     """Tool workers of each zone."""
     desks: Annotated[int, Field(ge=0, le=64)] = 1
     """Desks, which check what people answer."""
+    memories: Annotated[int, Field(ge=0, le=64)] = 1
+    """Memory workers, where ``[memory] on`` is true."""
     kafka_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Of the embedded broker."""
     registry_port: Annotated[int, Field(ge=0, le=65_535)] = 0
@@ -212,15 +220,19 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     mesh: MeshSettings = MeshSettings()
     claims: ClaimsSettings = ClaimsSettings()
+    sealing: SealingSettings = SealingSettings()
     pools: dict[str, PoolSettings] = {}
     agent: dict[str, AgentSettings] = {}
+    budgets: BudgetsSettings = BudgetsSettings()
     tools: dict[str, ToolZoneSettings] = {}
+    memory: MemorySettings = MemorySettings()
     secrets: dict[str, SecretStr] = {}
     """Of tools, by name. Better: AIOSV3_SECRET_NAME, or a file ``secrets/name`` beside the project file."""
     people: dict[str, PersonSettings] = {}
     """Empty: whoever says a name may answer in any role. For the stack of one developer."""
     up: UpSettings = UpSettings()
     metrics: MetricsSettings = MetricsSettings()
+    presidio: PresidioSettings = PresidioSettings()
 
     @field_validator("tools")
     @classmethod
@@ -339,11 +351,15 @@ def _split_agents(values: dict[str, Any]) -> None:
 def _words(error: ValidationError) -> str:
     """The first thing that is wrong: its place, what it is, what would be right. Never the value: it may be a key."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    first = faults[0]
+    first = next(
+        (fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0]
+    )  # a typo explains the rest
     where = ".".join(str(part) for part in first["loc"])
     said = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         said = _unknown(first["loc"])
+    elif first["type"] == "model_type":
+        said = f"this is a table: write [{where}], and its settings below"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return f"{where}: {said}{more}" if where else f"{said}{more}"
 
@@ -355,4 +371,5 @@ def _unknown(place: tuple[int | str, ...]) -> str:
     for part in place[:-1]:
         is_table = isinstance(group, type) and issubclass(group, BaseModel)
         group = group.model_fields[str(part)].annotation if is_table else get_args(group)[1]
-    return f"there is no such setting; there are {', '.join(sorted(set(group.model_fields) - {'folder'}))}"
+    names = {field.alias or name for name, field in group.model_fields.items()}  # as they are written
+    return f"there is no such setting; there are {', '.join(sorted(names - {'folder'}))}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from aiosv3.app.sealing import following, open_ring
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.toolsettings import ToolServerSettings, ToolZoneSettings
 from aiosv3.app.topology import zone_records, zone_topics
@@ -123,9 +124,11 @@ async def run_zone(settings: Settings, name: str) -> None:
         await ensure(mesh, zone_topics(settings, topics, name))
         inputs, own = topics.tools(name), topics.tool_results(name)
         await register_released(mesh, zone_records(topics, name))
-        worker = ToolWorker(zone, servers, mesh.codec, clock, mesh.claims)
+        ring = await open_ring(mesh, given.clearance)
+        worker = ToolWorker(zone, servers, mesh.codec, clock, mesh.claims, ring)
         wiring = wiring_of(mesh, f"tools.{name}", inputs, own)
         try:
-            await serve(mesh, Processor(wiring, effectors(wiring, worker, given.concurrency, topics.dead_letters())))
+            tenures = effectors(wiring, worker, given.concurrency, topics.dead_letters())
+            await serve(mesh, Processor(wiring, tenures), following(ring))
         finally:
             await worker.aclose()

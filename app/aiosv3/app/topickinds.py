@@ -36,6 +36,10 @@ _SHARED: Final = {
     "policies": ("kind/version", "what the router decides by: every version"),
     "ledger": ("budget id", "reserved and settled money"),
     "approvals": ("request id", "questions to people, and their answers"),
+    "memory.queries": ("place", "what agents ask to be remembered, recalled and forgotten"),
+    "memory.events": ("place", "the memory log: what was remembered and forgotten"),
+    "memory.state": ("memory id", "the newest version of each memory"),
+    "keys": ("key id", "data keys that content is sealed with, wrapped"),
     "deltas": ("request id", "tokens and progress of running tasks"),
     "dead-letters": ("as the original", "what could not be processed"),
 }

@@ -18,6 +18,23 @@ _SHOWN: Final = {"retention.ms": _MINUTES, "segment.ms": _MINUTES}
 """What is only shown. A segment that is written to is not deleted: without a limit of its own it lives for a week."""
 
 
+_FORGETFUL: Final = {
+    "min.compaction.lag.ms": str(_DAY_MS),
+    "max.compaction.lag.ms": str(7 * _DAY_MS),
+    "delete.retention.ms": str(_DAY_MS),
+    "segment.ms": str(_DAY_MS),
+}
+"""Of what is to be forgotten: an older version is gone a week after it, although nothing is written any more.
+
+Only segments that are not written to are compacted (``segment.ms``), and a tombstone stays for a day, so that a reader
+who is slower than that reads the log instead.
+"""
+
+
+_SHREDDING: Final = {"max.compaction.lag.ms": str(_DAY_MS), "segment.ms": str(_DAY_MS)}
+"""A wrapped key that was shredded is off the brokers' disks within two days: a segment, and a pass of the cleaner."""
+
+
 def _spec(settings: Settings, name: str, config: Mapping[str, str]) -> TopicSpec:
     return TopicSpec(name, settings.kafka.partitions, "delete", config)
 
@@ -39,10 +56,26 @@ def base_topics(settings: Settings, topics: Topics) -> list[TopicSpec]:
         # No time retention: the owner deletes below the base of an old commit (rule 11).
         TopicSpec(topics.router_journal(), settings.kafka.partitions, "keep"),
         _compacted(settings, topics.ledger()),
+        *memory_topics(settings, topics),
+        keys_topic(topics),
         _spec(settings, topics.dead_letters(), _OWN_LOG),
         _spec(settings, topics.deltas(), _SHOWN),
         TopicSpec(topics.approvals(), settings.kafka.partitions, "compact"),
         *compacted,
+    ]
+
+
+def keys_topic(topics: Topics) -> TopicSpec:
+    """Data keys: one partition, so that all see them in the same order."""
+    return TopicSpec(topics.keys(), 1, "compact", _SHREDDING)
+
+
+def memory_topics(settings: Settings, topics: Topics) -> list[TopicSpec]:
+    """What is asked of memory, its log, and its newest states. The log has no time retention: it is the memory."""
+    return [
+        _spec(settings, topics.memory_queries(), _WEEK),
+        TopicSpec(topics.memory_events(), settings.kafka.partitions, "keep"),
+        TopicSpec(topics.memory_state(), settings.kafka.partitions, "compact", _FORGETFUL),
     ]
 
 
@@ -91,6 +124,17 @@ def mesh_topics(topics: Topics) -> dict[str, str]:
         topics.policies(): "aiosv3.PolicyVersion",
         topics.agents(): "aiosv3.AgentCard",
         topics.deltas(): "aiosv3.Delta",
+        topics.keys(): "aiosv3.KeyRecord",
+        **memory_records(topics),
+    }
+
+
+def memory_records(topics: Topics) -> dict[str, str]:
+    """What a memory worker registers."""
+    return {
+        topics.memory_queries(): "aiosv3.MemoryQuery",
+        topics.memory_events(): "aiosv3.MemoryEvent",
+        topics.memory_state(): "aiosv3.MemoryState",
     }
 
 

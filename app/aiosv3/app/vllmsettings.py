@@ -33,7 +33,7 @@ class VllmSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """On loopback; 0: a free one at each start."""
     start_timeout: Annotated[float, Field(gt=0)] = 1_800.0
-    """Seconds until it must be well; weights may have to be downloaded first."""
+    """Seconds without a sign of progress until it must be well. While weights are downloaded or loaded it has some."""
     drain: Annotated[float, Field(ge=0)] = 20.0
     """Seconds that it has to end by itself."""
     arguments: list[str] = []

@@ -24,6 +24,7 @@ from aiosv3.app.localstack.progress import Progress
 from aiosv3.app.localstack.specs import ProcessSpec
 from aiosv3.app.localstack.stack import Borrowed
 from aiosv3.app.localstack.status import Phase, ProcessState, ProcessStatus, StackStatus
+from aiosv3.app.memorysettings import MemorySettings
 from aiosv3.app.projects import find_pools
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError, UpSettings, load_settings
 
@@ -117,6 +118,18 @@ def test_each_worker_is_a_process_of_its_own_with_its_own_port(project: Path) ->
         assert spec.argv[-2:] == ("--project", str(project.resolve()))
 
 
+def test_a_worker_that_loads_weights_has_its_time_from_its_last_word(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiosv3.app.commands.stack.check_serving", lambda *_: None)
+    own = '[pools.own]\nkind = "vllm"\nmodel = "meta-llama/Llama-3-70B"\nserve = true\n'
+    project.write_text(project.read_text(encoding="utf-8") + own, encoding="utf-8")
+    settings = load_settings(project)
+    specs = {spec.name: spec for spec in process_specs(settings, find_pools(settings), project)}
+    assert {name for name, spec in specs.items() if spec.talks} == {"pool-own-1"}
+    assert (specs["pool-own-1"].restart.first_tries, specs["router-1"].restart.first_tries) == (1, 3)
+
+
 def test_what_was_found_on_the_machine_is_found_once_for_all(tmp_path: Path) -> None:
     found = {"ollama": PoolSettings(kind="openai", base_url="http://127.0.0.1:11434/v1", model="m")}
     specs = process_specs(Settings(folder=tmp_path), found, None)
@@ -124,6 +137,13 @@ def test_what_was_found_on_the_machine_is_found_once_for_all(tmp_path: Path) -> 
         assert json.loads(spec.env["AIOSV3_POOLS"]) == {
             "ollama": {"kind": "openai", "base_url": "http://127.0.0.1:11434/v1", "model": "m"}
         }
+
+
+def test_memory_workers_start_where_memory_is_on(tmp_path: Path) -> None:
+    wanted = UpSettings(memories=2)
+    both = (Settings(folder=tmp_path, memory=MemorySettings(on=on), up=wanted) for on in (False, True))
+    started = [{spec.name for spec in process_specs(settings, {}, None)} for settings in both]
+    assert started[1] - started[0] == {"memory-1", "memory-2"}
 
 
 def test_a_worker_takes_the_pools_that_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +199,7 @@ def test_up_says_prices_that_the_project_did_not_set_and_those_that_nobody_knows
     assert (said.code, bool(fake.specs)) == (0, True)
     assert "Pool gpt-6-luna costs 0.10/0.50 USD per million tokens in/out since 2026-09-22 (price table of" in said.err
     assert "Pool small costs 2 USD an hour by measured tokens a second" in said.err
-    assert "Nobody knows what pool nobodys (nobodys at openai) costs: its calls count as free, so no budget" in said.err
+    assert "Nobody knows what pool nobodys (nobodys at openai) costs: " in said.err
     desk_files(project.parent)
     project.write_text(f'agents = ["letters_desk:desk"]\n{pools}', encoding="utf-8")
     refused = aiosv3("up", "--detach", "-p", str(project))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from aiosv3.app.commands.startview import StartView
+from aiosv3.app.localstack.processes import identify
 from aiosv3.app.localstack.status import Phase, ProcessState, ProcessStatus, StackStatus
 
 WAITING = ProcessStatus("kafka", ProcessState.WAITING, None, 0, 0.0, None, "/l")
@@ -67,6 +71,27 @@ def test_on_a_terminal_one_line_moves_and_goes_away(text: io.StringIO) -> None:
         start.changed(at(RUN, RUN, RUN, phase=Phase.READY))
         assert moving(start) == ""
     assert "\x1b[?25h" in text.getvalue(), "the cursor is back"
+
+
+def test_what_starts_for_long_says_what_it_waits_for(text: io.StringIO, tmp_path: Path) -> None:
+    log, moving_text = tmp_path / "pool.log", io.StringIO()
+    log.write_text("before\nvLLM is not well yet after 40 s: shards: [12%]\n")
+    me, now = identify(os.getpid()), time.time()
+
+    def loading(seconds: float) -> StackStatus:
+        one = ProcessStatus("pool-own-1", START, me, 0, now - seconds, None, str(log))
+        return StackStatus(Phase.STARTING, None, {}, (one,))
+
+    with view(text, terminal=False) as start:
+        for seconds in (5, 40, 50, 60, 90, 100):
+            start.changed(loading(seconds))
+    said = "vLLM is not well yet after 40 s: shards: [12%]"
+    assert text.getvalue().splitlines() == [f"pool-own-1 is starting for {seconds} s: {said}" for seconds in (40, 90)]
+    with view(moving_text, terminal=True, width=200) as start:
+        start.changed(loading(5))
+        assert moving(start).endswith("starting pool-own-1")
+        start.changed(loading(40))
+        assert moving(start).endswith(f"starting pool-own-1 ({said})")
 
 
 def test_an_error_under_way_gives_the_terminal_back(text: io.StringIO) -> None:

@@ -247,6 +247,22 @@ def test_silence_fails_the_start(rig: _Rig) -> None:
     assert "did not answer on tcp://127.0.0.1:1 in 9 s" in status.error
 
 
+def test_one_that_talks_has_its_time_from_its_last_word(rig: _Rig) -> None:
+    rig.run(rig.spec("pool", ready="tcp://127.0.0.1:1", ready_timeout_s=9, talks=True))
+    rig.supervisor.poll()
+    log = rig.folder / "logs" / "pool.log"
+    for shard in range(4):
+        rig.clock.now += 8
+        with log.open("a") as file:
+            file.write(f"shard {shard}\n")
+        rig.supervisor.poll()
+        assert rig.supervisor.status().phase is Phase.STARTING
+    rig.clock.now += 9
+    status = rig.poll_until(lambda status: status.phase is Phase.FAILED)
+    assert status.error is not None
+    assert "did not answer on tcp://127.0.0.1:1 and said nothing in 9 s: shard 3" in status.error
+
+
 def test_a_program_that_is_missing_fails_the_start(rig: _Rig) -> None:
     rig.run(ProcessSpec("ghost", (str(rig.folder / "ghost"),), rig.folder / "log"))
     status = rig.poll_until(lambda status: status.phase is Phase.FAILED)

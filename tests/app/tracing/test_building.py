@@ -118,7 +118,7 @@ def test_tools_values_and_timers_are_steps(row: Make) -> None:
 def test_a_persons_answer_says_who(row: Make) -> None:
     rows = [
         row(0, "tasks.a", "t"),
-        row(1, "approvals", "t/1", task_id="t", step_id="1", kind="ASK", role=None, content=None),
+        row(1, "approvals", "t/1", task_id="t", step_id="1", kind="ASK", role=None, content=b"\x01sealed"),
         row(2, "approvals", "t/1/answer/x", request_id="t/1", who="ann", approved=True),
         row(3, "approvals", "t/1/closed", request_id="t/1", who="ann", accepted=True),
     ]

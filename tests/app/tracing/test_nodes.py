@@ -15,6 +15,8 @@ def test_what_was_spent_adds_up_through_the_tree() -> None:
     task = Task("t", "a", 0, steps=steps)
     assert task.spent == Spent(2, 4, 6, 0, 11)
     assert [step.id for step in task.ordered()] == ["2", "1"]
+    wrote = Spent.of({"cache_write_tokens": 7, "cache_write_long_tokens": 8, "estimated": True})
+    assert wrote + Spent.of(_ONE) == Spent(1, 2, 3, 0, 5, 7, 8, estimated=True)
     assert (Spent.of(None), Spent.of({"input_tokens": None})) == (Spent(), Spent())
 
 

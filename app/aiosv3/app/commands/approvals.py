@@ -14,6 +14,7 @@ from rich.table import Table
 
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
 from aiosv3.app.people import Answered, NotAccepted, People, user_name
+from aiosv3.app.sealing import client_ring
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.workers import open_mesh
 from aiosv3.schemas.people import Question, QuestionKind
@@ -43,7 +44,7 @@ def list_open(project: Project = None, as_json: Json = False) -> None:
 
 async def _open(settings: Settings) -> list[Question]:
     async with open_mesh(settings, _CLIENT) as mesh:
-        return await People(mesh).open_questions()
+        return await People(mesh, client_ring(mesh)).open_questions()
 
 
 @app.command()
@@ -54,7 +55,7 @@ def show(question_id: Id, project: Project = None) -> None:
 
 async def _question(settings: Settings, question_id: str) -> Question:
     async with open_mesh(settings, _CLIENT) as mesh:
-        return await People(mesh).question(question_id)
+        return await People(mesh, client_ring(mesh)).question(question_id)
 
 
 def shown(question: Question) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def answer(
 
 async def _answer(settings: Settings, question_id: str, answered: Answered, wait: float) -> None:
     async with open_mesh(settings, _CLIENT) as mesh:
-        people = People(mesh)
+        people = People(mesh, client_ring(mesh))
         question = await people.question(question_id)
         check_form(question, answered)
         await people.answer(question, answered, wait)

@@ -192,8 +192,10 @@ def _table(settings: Settings, given: str) -> PriceTable:
 
 async def _compared(settings: Settings, old: PriceTable, new: PriceTable, since: int | None) -> Comparison:
     hosts = new.over(old).over(packaged_table())
-    providers = {name: provider_of(pool, hosts) or _OWN for name, pool in find_pools(settings).items()}
-    found = Comparison(old, new, providers.get)
+    pools = find_pools(settings)
+    providers = {name: provider_of(pool, hosts) or _OWN for name, pool in pools.items()}
+    flex = {name for name, pool in pools.items() if pool.flex}
+    found = Comparison(old, new, providers.get, flex)
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         async for completion, timestamp in read_completions(mesh, since):
             found.add(completion, timestamp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from aiosv3.app.commands.completion import agent_names
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
 from aiosv3.app.partitions import Partitions
 from aiosv3.app.projects import agent_named
+from aiosv3.app.sealing import open_seals
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.workers import agent_setup, open_mesh
 from aiosv3.schemas.records import JournalKind
@@ -61,7 +63,7 @@ async def open_tasks(settings: Settings, name: str) -> list[tuple[str, Tried]]:
     """The open tasks of an agent by handle, run again on the code that is here."""
     agent = agent_named(settings, name)
     async with open_mesh(settings, "aiosv3-cli") as mesh:
-        partitions = Partitions(mesh, agent_setup(mesh, agent))
+        partitions = Partitions(mesh, replace(agent_setup(mesh, agent), seals=await open_seals(mesh)))
         tried = []
         async for number, log in partitions.open_logs():
             for found in await partitions.found(log):
@@ -76,7 +78,7 @@ async def try_one(settings: Settings, handle: TaskHandle) -> Tried | None:
     """One task, open or finished, run again on the code that is here; None if nothing of it is left."""
     agent = agent_named(settings, handle.agent)
     async with open_mesh(settings, "aiosv3-cli") as mesh:
-        partitions = Partitions(mesh, agent_setup(mesh, agent))
+        partitions = Partitions(mesh, replace(agent_setup(mesh, agent), seals=await open_seals(mesh)))
         if handle.partition >= (count := await partitions.count()):
             raise SettingsError(f"{handle.agent} has {count} partitions, so there is no {handle.partition}")
         log = await partitions.read(handle.partition)

@@ -78,9 +78,14 @@ def _table(told: Explained) -> Table:
 
 
 def _row(one: Candidate, told: Explained) -> tuple[str, ...]:
+    from aiosv3.router.policy import ELIGIBLE
+
     latency = one.latency_ms if one.latency_p95_ms is None else one.latency_p95_ms
     parts = (told.parts or {}).get(one.pool)
-    why = one.reason if parts is None else " + ".join(f"{name} {points:.3f}" for name, points in parts.items())
+    why = one.reason
+    if parts is not None:
+        how = " + ".join(f"{name} {points:.3f}" for name, points in parts.items())
+        why = how if why == ELIGIBLE else f"{how} ({why})"
     return (
         one.pool,
         "" if one.score is None else f"{one.score:.3f}",

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -16,11 +16,13 @@ from rich.table import Table
 
 from aiosv3.agents.client import Client, Handle, NoSuchAgent
 from aiosv3.agents.opentasks import task_of
+from aiosv3.agents.worker.sealing import Seals
 from aiosv3.app.commands.console import console
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
 from aiosv3.app.partitions import Partitions
 from aiosv3.app.reading import Reading
 from aiosv3.app.schedules import PLACE, Ended, Schedule, next_firing, schedule, time_text
+from aiosv3.app.sealing import client_ring
 from aiosv3.app.settings import Settings, SettingsError
 from aiosv3.app.workers import agent_setup, clock, open_mesh
 from aiosv3.schemas import headers as names
@@ -157,7 +159,7 @@ async def open_schedules(settings: Settings) -> AsyncIterator[Open]:
     async with open_mesh(settings, "aiosv3-cli") as mesh:
         if not await Reading(mesh).exists(mesh.topics.tasks(schedule.name)):
             raise _nobody()
-        setup = agent_setup(mesh, schedule)
+        setup = replace(agent_setup(mesh, schedule), seals=Seals(client_ring(mesh)))
         partitions, now = Partitions(mesh, setup), datetime.fromtimestamp(clock() / 1000, UTC)
         async for number, log in partitions.open_logs():
             for found in await partitions.found(log):

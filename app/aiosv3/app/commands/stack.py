@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -33,6 +34,7 @@ from aiosv3.app.localstack.stack import Stack
 from aiosv3.app.localstack.status import Phase, StackStatus
 from aiosv3.app.pricing import Says, check_budgets, price_pools, table_of
 from aiosv3.app.projects import api_key, check_local_runtime, check_pins, find_pools, load_agents
+from aiosv3.app.sealing import check_masters
 from aiosv3.app.settings import PoolSettings, Settings, SettingsError, load_settings, project_file
 from aiosv3.app.standing import Standing, standings
 from aiosv3.app.tooling import open_zone
@@ -66,7 +68,8 @@ def up(
 
     With a broker of yours (--bootstrap, or [kafka] bootstrap) only the workers are started, and an embedded registry
     where none is named. Returns, or says so, once every worker has joined its group: a task that is sent then simply
-    works.
+    works. A model server that loads weights is waited for as long as it makes progress. Exit code 4: a part did not
+    start, which the last line names with its log.
     """
     settings = with_addresses(load_settings(project), bootstrap, registry)
     pools = find_pools(settings)
@@ -260,10 +263,12 @@ def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project
         check_serving(name, pool, settings.folder)
     for name in settings.tools:
         open_zone(settings, name)
+    check_masters(settings)
     tail = ("--project", str(project.resolve())) if project is not None else ()
     wanted: list[tuple[str, tuple[str, ...], int]] = [
         ("router", ("router", "--push"), settings.up.routers),
         ("desk", ("desk",), settings.up.desks),
+        ("memory", ("memory",), settings.up.memories if settings.memory.on else 0),
     ]
     wanted += [(f"pool-{name}", ("pool", name), settings.up.models) for name in pools]
     wanted += [(f"tools-{name}", ("tools", name), settings.up.tools) for name in settings.tools]
@@ -271,16 +276,19 @@ def process_specs(settings: Settings, pools: Mapping[str, PoolSettings], project
     named = {name: pool.model_dump(mode="json", exclude_unset=True) for name, pool in pools.items()}
     environment = {} if settings.pools else {"AIOSV3_POOLS": json.dumps(named)}
     started = [(f"{name}-{n}", arguments) for name, arguments, count in wanted for n in range(1, count + 1)]
-    return [
-        _spec(name, (*arguments, *tail), settings.state_folder / "logs", environment, port, _patience(arguments, pools))
+    specs = [
+        _spec(name, (*arguments, *tail), settings.state_folder / "logs", environment, port)
         for (name, arguments), port in zip(started, _free_ports(len(started)), strict=True)
     ]
+    serving = {
+        f"pool-{name}-{n}" for name, pool in pools.items() if pool.serve for n in range(1, settings.up.models + 1)
+    }
+    return [_serving(spec) if spec.name in serving else spec for spec in specs]
 
 
-def _patience(arguments: tuple[str, ...], pools: Mapping[str, PoolSettings]) -> float:
-    """Seconds until a worker must be ready; one that runs a model server waits for that first."""
-    pool = pools[arguments[1]] if arguments[0] == "pool" else None
-    return _READY_S if pool is None or not pool.serve else _READY_S + pool.vllm.start_timeout
+def _serving(spec: ProcessSpec) -> ProcessSpec:
+    """A worker that waits for the model server that it runs: it says how that goes, and ends where it does not."""
+    return replace(spec, talks=True, restart=replace(spec.restart, first_tries=1))
 
 
 def _free_ports(count: int) -> list[int]:
@@ -291,9 +299,7 @@ def _free_ports(count: int) -> list[int]:
     return list(ports)
 
 
-def _spec(
-    name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, str], port: int, patience: float
-) -> ProcessSpec:
+def _spec(name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, str], port: int) -> ProcessSpec:
     """Ready when its metrics port answers, which a worker opens once it has joined its group."""
     return ProcessSpec(
         name=name,
@@ -303,7 +309,7 @@ def _spec(
         stage=_WORKER_STAGE,
         ready=f"tcp://{LOOPBACK}:{port}",
         restart=RestartPolicy(waiting=(_WAITS,)),
-        ready_timeout_s=patience,
+        ready_timeout_s=_READY_S,
         stop_timeout_s=_STOP_S,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,10 +14,13 @@ from rich.progress import Progress as Bar
 from rich.status import Status
 from rich.text import Text
 
+from aiosv3.app.localstack.logs import last_line
 from aiosv3.app.localstack.progress import Advance
-from aiosv3.app.localstack.status import Phase, ProcessState, StackStatus
+from aiosv3.app.localstack.status import Phase, ProcessState, ProcessStatus, StackStatus
 
 _MEGA: Final = 1_000_000
+_LONG_S: Final = 15.0
+"""What starts for longer says what it waits for, again and again, with twice as long in between."""
 _LINES: Final = 5
 """Of one download, where there is no bar."""
 
@@ -29,6 +33,7 @@ class StartView:
         self._moves = self._console.is_terminal and not self._console.is_dumb_terminal
         self._line: Status | None = None
         self._running: set[str] = set()
+        self._due: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +63,17 @@ class StartView:
             for one in status.processes:
                 if one.name in running - self._running:
                     self.say(f"{one.name} is running.")
+                elif (waits := _waits(one)) and one.uptime_s() >= self._due.get(one.name, _LONG_S):
+                    self._due[one.name] = one.uptime_s() * 2
+                    self.say(f"{one.name} is starting for {one.uptime_s():.0f} s: {waits}")
         self._running = running
 
     def _move(self, status: StackStatus, running: set[str]) -> None:
         coming = [one for one in status.processes if one.name not in running]
         names = ", ".join(_doing(one.name, one.state) for one in coming if one.state is not ProcessState.WAITING)
-        words = Text(f"{len(running)} of {len(status.processes)} are running; starting {names}", no_wrap=True)
+        said = next(filter(None, map(_waits, coming)), None)
+        more = f" ({said})" if said else ""
+        words = Text(f"{len(running)} of {len(status.processes)} are running; starting {names}{more}", no_wrap=True)
         words.truncate(max(1, self._console.width - 4), overflow="ellipsis")
         if self._line is None:
             self._line = self._console.status(words)
@@ -98,6 +108,12 @@ class StartView:
                 self.say(f"{what}: {done / _MEGA:.0f} of {max(done, total) / _MEGA:.0f} MB")
 
         yield advance
+
+
+def _waits(one: ProcessStatus) -> str | None:
+    """What a process that starts for long has written last; None where it is not so."""
+    long = one.state is ProcessState.STARTING and one.uptime_s() >= _LONG_S
+    return last_line(Path(one.log)) if long else None
 
 
 def _doing(name: str, state: ProcessState) -> str:

@@ -10,6 +10,7 @@ import typer
 from aiosv3.app.commands.completion import agent_names, pool_names, zone_names
 from aiosv3.app.commands.options import Project, log_to_stderr, settings_of
 from aiosv3.app.desks import run_desk
+from aiosv3.app.memories import run_memory
 from aiosv3.app.modelworkers import run_pool
 from aiosv3.app.routers import run_router
 from aiosv3.app.tooling import run_zone
@@ -46,6 +47,13 @@ def desk(project: Project = None) -> None:
     """Check what people answer, and hand it to the agents that asked."""
     log_to_stderr()
     asyncio.run(run_desk(settings_of(project)))
+
+
+@app.command()
+def memory(project: Project = None) -> None:
+    """Remember, recall and forget what agents ask for."""
+    log_to_stderr()
+    asyncio.run(run_memory(settings_of(project)))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from aiosv3.app.doctor import (
     prices,
     project,
     registry,
+    sealing,
     topics,
     versions,
 )
@@ -22,7 +23,21 @@ from aiosv3.app.doctor.finding import Finding, Level
 
 CHECKS: Final[dict[str, Check]] = {
     module.NAME: module.check
-    for module in (versions, project, disk, localstack, claims, broker, group, topics, clock, registry, models, prices)
+    for module in (
+        versions,
+        project,
+        sealing,
+        disk,
+        localstack,
+        claims,
+        broker,
+        group,
+        topics,
+        clock,
+        registry,
+        models,
+        prices,
+    )
 }
 """By name, in the order in which they are shown."""
 

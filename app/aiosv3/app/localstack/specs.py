@@ -45,6 +45,9 @@ class ProcessSpec:
     Stages start in ascending order, each once the one before is ready, and stop in descending order; processes of
     one stage start and stop together. ``ready`` is a probe (``aiosv3.app.localstack.readiness``); without one a
     process counts as ready when it runs. On stop it has ``stop_timeout_s`` seconds to drain after SIGTERM.
+
+    It must be ready ``ready_timeout_s`` seconds after its start; with ``talks`` after it last wrote to its log: such a
+    one says what it waits for, and gives up by itself.
     """
 
     name: str
@@ -56,6 +59,7 @@ class ProcessSpec:
     ready: str | None = None
     ready_timeout_s: float = 60.0
     stop_timeout_s: float = 30.0
+    talks: bool = False
 
 
 def save_specs(folder: Path, specs: Iterable[ProcessSpec], addresses: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from aiosv3.app.localstack.files import read_json, write_atomic
 from aiosv3.app.localstack.kafka import KafkaServer
 from aiosv3.app.localstack.locks import exclusive
 from aiosv3.app.localstack.logs import last_line, size, trim
+from aiosv3.app.localstack.news import News
 from aiosv3.app.localstack.ports import LOOPBACK, is_free, port_again
 from aiosv3.app.localstack.processes import ProcessId, identify, is_alive, launch, terminate, wait_gone
 from aiosv3.app.localstack.progress import Progress, Silent
@@ -31,6 +32,7 @@ from aiosv3.app.localstack.status import Phase, StackStatus, read_status, write_
 from aiosv3.app.localstack.supervisor import Supervisor, serve, stop_orphans
 
 UP_TIMEOUT_S: Final = 300.0
+"""Without any news of a start: each of its processes has a time of its own, and the supervisor says how that went."""
 DOWN_TIMEOUT_S: Final = 120.0
 _POLL_S: Final = 0.05
 _MENDED_S: Final = 3.0
@@ -235,13 +237,14 @@ class Stack:
 
     def _wait_ready(self, supervisor: ProcessId, log_start: int = 0) -> StackStatus:
         log = self.folder / "logs" / "supervisor.log"
-        deadline = time.monotonic() + UP_TIMEOUT_S
+        news = News(UP_TIMEOUT_S)
         while True:
             # Looked at in this order: it may say how it went, and end, between the two.
             alive = is_alive(supervisor)
             status = self.status()
             if status is not None and status.supervisor == supervisor:
                 self._progress.changed(status)
+                news.see(status)
                 if status.phase is Phase.READY:
                     return status
                 if status.phase is Phase.FAILED:
@@ -251,9 +254,9 @@ class Stack:
             if not alive:
                 said = last_line(log, log_start) or "it said nothing; is the disk full?"
                 raise LocalStackError(f"the supervisor ended while it started: {said} (log: {log})")
-            if time.monotonic() >= deadline:
+            if news.too_old():
                 terminate(supervisor, DOWN_TIMEOUT_S)
-                raise LocalStackError(f"the stack was not ready within {UP_TIMEOUT_S:.0f} s: see {log.parent}")
+                raise LocalStackError(f"nothing new was heard of the start in {UP_TIMEOUT_S:.0f} s: see {log.parent}")
             time.sleep(_POLL_S)
 
     def _record_stopped(self, status: StackStatus) -> None:

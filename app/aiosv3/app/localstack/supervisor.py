@@ -51,6 +51,8 @@ class _Child:
     was_ready: bool = False
     log_start: int = 0
     """Where in its log this run began."""
+    heard: float = 0.0
+    log_size: int = 0
     reason: str | None = None
 
     def status(self) -> ProcessStatus:
@@ -193,7 +195,8 @@ class Supervisor:
         spec = child.spec
         child.log_start = size(spec.log_path)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **spec.env}
-        child.started = self._clock()
+        child.started = child.heard = self._clock()
+        child.log_size = child.log_start
         try:
             child.process = launch(spec.argv, environment, spec.log_path)
         except OSError as error:
@@ -211,8 +214,15 @@ class Supervisor:
             self._turn(child, ProcessState.RUNNING)
             if self._phase is Phase.READY:
                 self._note(f"{child.spec.name} runs again")
-        elif self._clock() - child.started >= child.spec.ready_timeout_s and not child.was_ready:
-            self._fail(child, f"did not answer on {child.spec.ready} in {child.spec.ready_timeout_s:.0f} s")
+        elif self._overdue(child) and not child.was_ready:
+            what = " and said nothing" if child.spec.talks else ""
+            self._fail(child, f"did not answer on {child.spec.ready}{what} in {child.spec.ready_timeout_s:.0f} s")
+
+    def _overdue(self, child: _Child) -> bool:
+        now = self._clock()
+        if child.spec.talks and (written := size(child.spec.log_path)) != child.log_size:
+            child.log_size, child.heard = written, now
+        return now - child.heard >= child.spec.ready_timeout_s
 
     def _advance(self) -> None:
         for child in self._children:

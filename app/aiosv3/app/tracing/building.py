@@ -163,7 +163,8 @@ class _Builder:
         if "step_id" in value:
             step = self._step_of(row)
             asked = f"{str(value.get('kind')).lower()} by {value.get('role') or 'anybody'}"
-            step.kind, step.about = "person", _short(f"{asked}: {value.get('content') or '(sealed)'}")
+            content = value.get("content")
+            step.kind, step.about = "person", _short(f"{asked}: {content if isinstance(content, str) else '(sealed)'}")
             step.rows.append(row)
             return
         request = str(value.get("request_id", ""))

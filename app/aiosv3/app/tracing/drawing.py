@@ -124,7 +124,7 @@ def _paid(spent: Spent) -> str:
         return ""
     calls = f"{spent.model_calls} calls, " if spent.model_calls > 1 else ""
     tokens = f"{spent.input_tokens}+{spent.output_tokens} tokens"
-    return f"; {calls}{tokens}, {spent.cost_usd_micros / 1e6:.6f} USD"
+    return f"; {calls}{tokens}, {'about ' * spent.estimated}{spent.cost_usd_micros / 1e6:.6f} USD"
 
 
 def took(milliseconds: int) -> str:

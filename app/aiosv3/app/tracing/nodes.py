@@ -17,6 +17,9 @@ class Spent:
     output_tokens: int = 0
     cached_tokens: int = 0
     cost_usd_micros: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    estimated: bool = False
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(
@@ -25,6 +28,9 @@ class Spent:
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
             self.cost_usd_micros + other.cost_usd_micros,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_long_tokens + other.cache_write_long_tokens,
+            self.estimated or other.estimated,
         )
 
     @classmethod
@@ -32,7 +38,8 @@ class Spent:
         """From a ``usage`` field of a record; nothing where there is none."""
         if not isinstance(usage, dict):
             return cls()
-        return cls(*(int(usage.get(name) or 0) for name in cls.__dataclass_fields__))
+        counts = {name: int(usage.get(name) or 0) for name in cls.__dataclass_fields__ if name != "estimated"}
+        return cls(**counts, estimated=bool(usage.get("estimated")))
 
 
 @dataclass(slots=True)
