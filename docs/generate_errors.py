@@ -17,6 +17,8 @@ from docs.tables import cell, table, write
 
 import aiosv3.agents
 import aiosv3.app
+import aiosv3.memory
+import aiosv3.prompts
 import aiosv3.router
 import aiosv3.schemas
 import aiosv3.streams
@@ -44,7 +46,9 @@ _SECTIONS = (
     ("app", "In the command", "Of settings, of the local stack, and of single verbs."),
     ("router.endpoints", "Of a model's endpoint", "An agent gets `ModelUnavailable` or `ModelRefused`."),
     ("router", "Of routing", "In a router or a model worker."),
+    ("prompts", "Of a prompt's scan", "In a worker that looks at prompts before it sends them."),
     ("tools", "Of a tool's server", "An agent gets `ToolFailed`, with these words."),
+    ("memory", "Of memory", "In a memory worker, and in the command where it reads memories."),
     ("streams", "Of the stream runtime", "In every worker, and in the command where it reads topics."),
     ("schemas", "Of the wire", "Wherever records are read or written."),
 )
@@ -76,7 +80,16 @@ class Shown(NamedTuple):
 
 def errors() -> Iterator[Shown]:
     """All classes below AiosError that this distribution defines, parents before children."""
-    for package in (aiosv3.schemas, aiosv3.streams, aiosv3.agents, aiosv3.router, aiosv3.tools, aiosv3.app):
+    for package in (
+        aiosv3.schemas,
+        aiosv3.streams,
+        aiosv3.agents,
+        aiosv3.router,
+        aiosv3.tools,
+        aiosv3.memory,
+        aiosv3.prompts,
+        aiosv3.app,
+    ):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(".__main__"):  # which is a program
                 importlib.import_module(module.name)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from docs.tables import cell, table, write
 
 from aiosv3.router.guard import Guard
+from aiosv3.router.ledger.tally import LedgerCollector, Tally
 from aiosv3.router.poolmetrics import PoolCollector
 from aiosv3.streams.metrics import LATENCY_BUCKETS, MetricsCatalogue
 
@@ -30,6 +31,11 @@ _POOLS = """## Model workers
 Those of a pool have these besides, with `pool.NAME` as their processor ([pools](../concepts/routing.md)). What a model
 server says of itself is there for vLLM, and only while it is fresh.
 """
+_MONEY = """## Routers
+
+Those have these besides, for the budgets of the partitions that they own ([money](../money.md)). Their label is `kind`:
+`tree`, `tenant` or `agent`.
+"""
 _TAIL = """Each also has a `…_created` series with the time of its making. What waits in Kafka is the lag of the group
 that is named like the processor, after the prefix (`aios.agent.triage`): any Kafka exporter shows it.
 
@@ -43,6 +49,7 @@ that is named like the processor, after the prefix (`aios.agent.triage`): any Ka
 | does a provider fail, or slow down? | `aiosv3_pool_circuit`, `aiosv3_pool_error_rate`, `aiosv3_pool_slow` |
 | is a pool full? | `aiosv3_pool_full_total`, `aiosv3_pool_server_waiting`, `aiosv3_pool_cache_usage` |
 | is it slow? | `aiosv3_work_seconds` by processor, against `aiosv3_records_open` |
+| does money run out? | `aiosv3_budget_refused_total`, `aiosv3_budget_waits_total`; names by `aiosv3 budget show` |
 | does a follower see all that is shown? | `aiosv3_deltas_dropped_total`, `aiosv3_deltas_misaddressed_total` |
 """
 
@@ -69,6 +76,13 @@ def pool_metrics() -> Iterator[Metric]:
         yield Metric(family.name + suffix, family.type, family.documentation)
 
 
+def money_metrics() -> Iterator[Metric]:
+    """What a router exports besides."""
+    for family in sorted(LedgerCollector(Tally(), list).collect(), key=lambda one: one.name):
+        suffix = "_total" if family.type == "counter" else ""
+        yield Metric(family.name + suffix, family.type, family.documentation)
+
+
 def _table(shown: Iterator[Metric]) -> list[str]:
     return table(("metric", "kind", "meaning"), [(f"`{one.name}`", one.kind, cell(one.meaning)) for one in shown])
 
@@ -83,6 +97,8 @@ def page() -> str:
         "",
         _POOLS,
         *_table(pool_metrics()),
+        _MONEY,
+        *_table(money_metrics()),
         _TAIL,
     ]
     return "\n".join(lines)

@@ -45,7 +45,7 @@ _OUTSIDE = """## What else is read from the environment
 | `XDG_CACHE_HOME` | where downloads are kept, `~/.cache` without it |
 | `NO_COLOR` | any value: no colours on a terminal |
 """
-_NAMES = {"pools": "NAME", "agent": "NAME", "people": "NAME", "tools": "ZONE", "servers": "NAME"}
+_NAMES = {"pools": "NAME", "agent": "NAME", "people": "NAME", "tools": "ZONE", "servers": "NAME", "tenant": "NAME"}
 _PLAIN = {
     str: "text",
     int: "whole number",
@@ -95,7 +95,8 @@ def groups(model: type[BaseModel] = Settings, place: tuple[str, ...] = ()) -> It
             named = (_NAMES[name],) if get_origin(field.annotation) is dict else ()
             inner.append((below, (*place, name, *named)))
         elif (*place, name) != ("folder",):  # where the file lies
-            found.append(Setting((*place, name), type_name(field), _default(field), said.get(name, "")))
+            shown = field.alias or name  # a word of Python's own cannot name a field
+            found.append(Setting((*place, shown), type_name(field), _default(field), said.get(name, "")))
     yield Group(place, inspect.getdoc(model) or "", found)
     for below, path in inner:
         yield from groups(below, path)
@@ -169,7 +170,7 @@ def _section(group: Group) -> str:
     ]
     prose = [cell(part) + "\n" for part in group.meaning.split("\n\n")] if group.place else []
     head = ("setting", "value", "default", "meaning", "variable")
-    return "\n".join([f"## {title}", "", *prose, *table(head, rows)])
+    return "\n".join([f"## {title}", "", *prose, *(table(head, rows) if rows else ())])
 
 
 if __name__ == "__main__":

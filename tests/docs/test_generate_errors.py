@@ -54,5 +54,5 @@ def test_every_error_has_a_meaning() -> None:
 
 def test_an_error_of_a_new_package_needs_a_section() -> None:
     assert reference.section_of("agents.client.errors") == "agents.client"
-    with pytest.raises(ValueError, match="for memory"):
-        reference.section_of("memory.errors")
+    with pytest.raises(ValueError, match="for gateway"):
+        reference.section_of("gateway.errors")

@@ -29,4 +29,4 @@ def test_names_are_those_that_are_served() -> None:
 
 def test_the_text_speaks_of_metrics_that_exist() -> None:
     named = set(re.findall(r"`(aiosv3_\w+)`", PAGE))
-    assert named == {one.name for one in (*reference.metrics(), *reference.pool_metrics())}
+    assert named == {one.name for one in (*reference.metrics(), *reference.pool_metrics(), *reference.money_metrics())}

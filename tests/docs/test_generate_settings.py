@@ -20,6 +20,10 @@ kind = "local"
 [agent.NAME]
 pool = "NAME"
 [people.NAME]
+[budgets.tenant.NAME]
+usd = 1
+[budgets.agent.NAME]
+usd = 1
 [tools.ZONE.servers.NAME]
 kind = "files"
 root = "x"
@@ -52,16 +56,22 @@ def test_the_variables_are_those_that_aiosv3_config_names(tmp_path: Path) -> Non
 )
 def test_a_variable_sets_its_setting(group: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = {"path": "x", "text": "a", "secret": "s", "list of text": '["m:f"]', "table of secret": '{"k": "v"}'}
+    samples |= {"`true` or `false`": "true", "table of `public`": '{"K": "public"}'}
     for one in group.settings:
-        if one.variable in {"AIOSV3_KAFKA__BOOTSTRAP", "AIOSV3_REGISTRY__URL"}:
+        if one.variable in {"AIOSV3_KAFKA__BOOTSTRAP", "AIOSV3_REGISTRY__URL", "AIOSV3_SEALING__KEYS"}:
+            continue  # texts of a form of their own
+        if one.variable in {"AIOSV3_MEMORY__EMBEDDER", "AIOSV3_MEMORY__TEAMS", "AIOSV3_MEMORY__VIEW"}:
+            continue  # one of few words, a table of lists
+        if one.variable in {"AIOSV3_MEMORY__WEAVIATE__URL", "AIOSV3_MEMORY__WEAVIATE__COLLECTION"}:
             continue  # texts of a form of their own
         sample = samples.get(one.type.split(", ")[0], "public" if "`public`" in one.type else "2000")
-        sample = "2" if "at most 64" in one.type else sample
+        sample = "2" if "at most 64" in one.type else "0.5" if one.type.endswith("at most 1") else sample
         with monkeypatch.context() as patch:
             patch.setenv(one.variable, sample)
             value: Any = Settings()
             for name in one.place:
-                value = getattr(value, name)
+                fields = {field.alias or own: own for own, field in getattr(type(value), "model_fields", {}).items()}
+                value = value[name] if isinstance(value, dict) else getattr(value, fields.get(name, name))
             assert value not in ("", [], {}, Settings.model_fields[group.place[0]].default), one.variable
 
 

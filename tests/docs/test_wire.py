@@ -16,7 +16,9 @@ from aiosv3.schemas.topics import Topics
 
 PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "wire.md").read_text(encoding="utf-8")
 SPANS: Final = set(re.findall(r"`([^`\n]+)`", PAGE))
-GRANT: Final = Grant("t", "r", Clearance.PUBLIC, cap=1, regions=("r",), terms=("t",), workflow="w", type="t", label="l")
+GRANT: Final = Grant(
+    *("t", "r", Clearance.PUBLIC), cap=1, regions=("r",), terms=("t",), workflow="w", type="t", label="l", subject="s"
+)
 ROUTE: Final = Route(None, "auto", 0, 0, stream=0, found=("card",), overflow=1)
 ARGUMENTS: Final = {"agent": "AGENT", "pool": "POOL"}
 
