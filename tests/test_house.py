@@ -13,7 +13,20 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-VERBS: Final = ("help", "setup", "demo", "test", "check", "bench", "compare", "docs", "up", "down", "simulate")
+VERBS: Final = (
+    "help",
+    "setup",
+    "demo",
+    "test",
+    "check",
+    "bench",
+    "compare",
+    "docs",
+    "up",
+    "down",
+    "simulate",
+    "mutants",
+)
 EXTRAS: Final = ("local", "vllm", "weaviate", "redis", "faust", "presidio", "otel", "mcp", "dev")
 
 # Joined here, so that this file does not hold them either.

@@ -7,13 +7,15 @@ from typing import Any
 
 from delta_checker import DeltaChecker
 from ledger_checker import LedgerChecker
-from programs import AGENTS
-from simulated_mesh import PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
+from programs import AGENTS, EDITED
+from promise_checker import PromiseChecker
+from simulated_mesh import FORGED, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 from state_checker import StateChecker
 
 from aiosv3.agents.facts import JournalEntry
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.admission import Defaults, admitted, grant_of, identify
+from aiosv3.schemas.headers import Reply, Route
 from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
 from aiosv3.streams.log import Record
 
@@ -37,6 +39,7 @@ class Checker:
         self.violations += self.states.violations()
         self.violations += DeltaChecker(self.mesh).violations()
         self.violations += LedgerChecker(self.mesh).violations()
+        self.violations += PromiseChecker(self.mesh).violations()
         return self.violations
 
     # -- one agent ------------------------------------------------------------------------------------------------
@@ -73,7 +76,8 @@ class Checker:
         tasks: dict[str, Record] = {}
         for partition in range(PARTITIONS):
             for record in self.mesh.sim.broker.records(self.mesh.topics.tasks(name), partition):
-                tasks.setdefault(identify(record, name).id, record)
+                if all(record.header("ce_id") != dict(event.headers)["ce_id"] for event in self.mesh.unreadable):
+                    tasks.setdefault(identify(record, name).id, record)
         return tasks
 
     def _journals(self, name: str) -> dict[str, list[JournalEntry]]:
@@ -92,7 +96,7 @@ class Checker:
 
     def _replay(self, name: str, task_id: str, record: Record, journal: list[JournalEntry], result: Any) -> None:
         """J: the journal up to the record that finished it gives the same result again."""
-        agent = AGENTS[name]
+        agent = EDITED if result.code_version == EDITED.version else AGENTS[name]
         identity = identify(record, name)
         value = self.mesh.schemas[name].parse_json_task(record.value or b"")
         task = admitted(record, identity, grant_of(record, identity, agent, Defaults()), value)
@@ -132,11 +136,41 @@ class Checker:
             if parent != task_id or step_id in answered or record.header("aios-reply") is None:
                 continue
             heard = [entry.offset for entry in journals.get(child_id, []) if entry.record.kind is JournalKind.CANCEL]
-            if not heard:
+            if not heard and not self._sent_by_another(record, told):
                 self.bad("orphan", f"{child_id} was not told that {task_id} was cancelled")
+            elif heard and not self._told_in_time(task_id, child_id):
+                self.bad("orphan", f"{task_id} has its result, and {child_id} was told only after that")
             for result in results.get(child_id, [])[:1]:
                 if heard and result.outcome is not Outcome.CANCELLED and result.journal_offset > heard[0]:
                     self.bad("orphan", f"{child_id} ended {result.outcome} after it was cancelled")
+
+    def _sent_by_another(self, child: Record, told: int) -> bool:
+        """By an owner above whose marker another one's stood before the cancel came: that one knew nothing of it."""
+        reply, route = child.header("aios-reply"), child.header("aios-route")
+        if reply is None or route is None:
+            return False
+        place, epoch = Reply.decode(reply), Route.decode(route).epoch
+        markers = [r.offset for r in self.mesh.sim.broker.records(place.topic, place.partition) if r.value is None]
+        return any(epoch < offset < told for offset in markers)
+
+    def _told_in_time(self, task_id: str, child_id: str) -> bool:
+        """The cancel of the child landed before the parent's first result did."""
+        broker, topics = self.mesh.sim.broker, self.mesh.topics
+        times = {event.details: event.time for event in self.mesh.sim.history if event.what == "append"}
+        told = [
+            times[f"{record.topic}[{record.partition}]@{record.offset}"]
+            for partition in range(PARTITIONS)
+            for record in broker.records(topics.journal("leaf"), partition)
+            if record.header("ce_id") == f"{child_id}/cancel".encode()
+        ]
+        over = [
+            times[f"{record.topic}[{record.partition}]@{record.offset}"]
+            for name in AGENTS
+            for partition in range(PARTITIONS)
+            for record in broker.records(topics.results(name), partition)
+            if record.header("ce_id") == task_id.encode()
+        ]
+        return bool(told) and min(told) < min(over)
 
     def _heard(self, task_id: str, result: Any) -> None:
         """Messages are received once for each id."""
@@ -147,7 +181,8 @@ class Checker:
     def _one_answer(self, task_id: str, entries: list[JournalEntry]) -> None:
         answers: dict[str, set[str]] = defaultdict(set)
         for entry in entries:
-            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id is not None:
+            forged = entry.record.token == FORGED
+            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id is not None and not forged:
                 answers[entry.record.step_id].add(f"{entry.record.outcome} {entry.record.content!r}")
         for step, values in answers.items():
             if len(values) > 1:

@@ -64,7 +64,9 @@ class Outside:
             self.asked[step.id] += 1
             said = self.model(step.prompt)
             content = json.dumps({"text": said, "tool_calls": None} if isinstance(said, str) else said)
-            task.feed(task.record(JournalKind.ANSWER, step.id, content=content, usage=Usage(1, 10, 1, 2, self.cost)))
+            task.feed(
+                task.record(JournalKind.ANSWER, step.id, content=content, usage=Usage(1, 10, 1, 2, self.cost, 3, 4))
+            )
         elif isinstance(step, LocalStep):
             self.ran[step.id] += 1
             value, failure = asyncio.run(execute(step))

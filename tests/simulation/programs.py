@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,13 +35,24 @@ class Done(BaseModel):
 
 @agent
 async def leaf(ctx: Context, job: Job) -> Note:
-    """A child: one model call."""
+    """A child: one model call, perhaps when its tree is over."""
+    if job.program == "late":
+        await asyncio.sleep(2.0)
     return Note(words=[await ctx.generate(f"leaf {job.id}")])
 
 
 async def _seq(ctx: Context, job: Job) -> list[str]:
     first = await ctx.generate(f"{job.id} one")
     return [first, await ctx.generate(f"{job.id} two after {first}")]
+
+
+async def _seq_anew(ctx: Context, job: Job) -> list[str]:
+    """The same in the next version: its second question is another one."""
+    first = await ctx.generate(f"{job.id} one")
+    return [first, await ctx.generate(f"{job.id} {ANEW} after {first}")]
+
+
+ANEW = "two in other words"
 
 
 async def _gather(ctx: Context, job: Job) -> list[str]:
@@ -53,8 +66,18 @@ async def _gather(ctx: Context, job: Job) -> list[str]:
     return seen
 
 
-async def _draw() -> int:
+def _nobody(_step_key: str) -> None:
+    """Nobody asks what is run."""
+
+
+RAN: Callable[[str], None] = _nobody
+"""Hears of each function that is executed, by its step's key."""
+
+
+async def _draw(step_key: str) -> int:
     """A coroutine function: the simulated loop has no threads for plain ones."""
+    RAN(step_key)
+    await asyncio.sleep(0.3)  # so that two workers may be at it at once
     return random.randrange(1_000_000)
 
 
@@ -78,7 +101,7 @@ async def _tree(ctx: Context, job: Job) -> list[str]:
 
 
 async def _send(ctx: Context, job: Job) -> list[str]:
-    ctx.send(leaf, Job(program="leaf", id=f"{job.id}-sent"))
+    ctx.send(leaf, Job(program="late", id=f"{job.id}-sent"))
     return [await ctx.generate(f"{job.id} and a child")]
 
 
@@ -144,6 +167,21 @@ async def _tidy(ctx: Context, job: Job) -> list[str]:
         raise
 
 
+async def _stubborn(ctx: Context, job: Job) -> list[str]:
+    """Its cleanup never ends by itself."""
+    try:
+        return (await ctx.call(leaf, Job(program="leaf", id=f"{job.id}-deep"))).words
+    except asyncio.CancelledError:
+        while True:
+            await asyncio.sleep(1_000)
+
+
+async def _chance(ctx: Context, job: Job) -> list[str]:
+    """What looks like chance, and the clock, around a step: a replay sees the same."""
+    before = [str(ctx.uuid()), str(ctx.random().random()), str(ctx.now())]
+    return [*before, await ctx.generate(f"{job.id} by {before}"), str(ctx.uuid()), str(ctx.now())]
+
+
 async def _listen(ctx: Context, job: Job) -> list[str]:
     first = await ctx.generate(f"{job.id} before it listens")
     return [first, *(await ctx.receive("note", Note)).words, *(await ctx.receive("note", Note)).words]
@@ -164,6 +202,8 @@ PROGRAMS = {
     "nap": _nap,
     "long": _long,
     "tidy": _tidy,
+    "stubborn": _stubborn,
+    "chance": _chance,
     "listen": _listen,
     "approve": _approve,
     "tool": _tool,
@@ -184,9 +224,20 @@ async def root(ctx: Context, job: Job) -> Note:
 async def serial(ctx: Context[Done], job: Job) -> Note:
     """The same, one task of a key after the other; each says which ones it has seen end well."""
     before = ",".join(ctx.state.ids)
+    ctx.state.ids.append(job.id)  # counts if it ends well
     words = await PROGRAMS[job.program](ctx, job)
-    ctx.state.ids.append(job.id)
     return Note(words=[f"after {before}", *words])
 
 
 AGENTS: dict[str, Agent[Any, Any]] = {"root": root, "leaf": leaf, "serial": serial}
+
+
+async def _root_anew(ctx: Context, job: Job) -> Note:
+    """What :data:`root` becomes when somebody edits one of its programs."""
+    program = _seq_anew if job.program == "seq" else PROGRAMS[job.program]
+    ctx.progress(f"begins {job.program}", 0.0)
+    return Note(words=await program(ctx, job))
+
+
+EDITED: Agent[Any, Any] = replace(root, function=_root_anew, version="edited")
+"""Another version of ``root``. Tasks that fit it go on with it; the others are stuck until the old one is back."""

@@ -6,17 +6,23 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
+import programs
 from model_on_paper import ModelOnPaper
 from programs import AGENTS, Job, Note
+from watching import Watch, WatchedLog, WatchedProcessor
 
-from aiosv3.agents import AgentSetup, AgentTenure
+from aiosv3.agents import Agent, AgentSetup, AgentTenure
 from aiosv3.agents.mailbox import message_record
+from aiosv3.agents.people import approval_content
 from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
 from aiosv3.agents.worker.questions import answer_outgoing, entry_in
+from aiosv3.agents.worker.sealedpeople import sealed_person_answer
+from aiosv3.agents.worker.sealing import Seals
 from aiosv3.agents.worker.setup import ParkingPolicy
+from aiosv3.router.guard import Guard
 from aiosv3.router.ledger import keeping_books
 from aiosv3.router.pools import Pool, PoolTable, Price
 from aiosv3.router.router import Router
@@ -26,26 +32,30 @@ from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.people import PersonAnswer, Question
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
+from aiosv3.schemas.sealing import KeyedHashes
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
-from aiosv3.streams.answers import journal_outgoing
+from aiosv3.streams.answers import answer_record, journal_outgoing
 from aiosv3.streams.beside import Beside
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Effector, EffectorTenure
+from aiosv3.streams.keys import KeyRing, MasterKeys, TopicKeys, new_master_keys
 from aiosv3.streams.log import Committed, Outgoing
-from aiosv3.streams.metrics import MetricsCatalogue
+from aiosv3.streams.metrics import MetricsCatalogue, ProcessorMetrics
 from aiosv3.streams.offsets import SET_ROOM
 from aiosv3.streams.partitioner import murmur2_partition
-from aiosv3.streams.processor import Processor
 from aiosv3.streams.tenure import Tenure, Wiring
 from aiosv3.streams.testing import MemoryClaims, ProcessContext, Simulation
 from aiosv3.tools import Secrets, ServedTools, ServerPolicy, ToolCall, ToolSpec, ToolWorker, Zone
 from aiosv3.tools.errors import ServerUnavailable
 
 SECRET = b"simulation"
+FORGED = "guessed"
+"""The token of whoever does not know the right one."""
 PARTITIONS = 2
 POOLS = ("near", "far")
+MASTERS = MasterKeys.parse(new_master_keys())
 ZONE = Zone("office", Clearance.RESTRICTED)
 PRICE = Price(1_000_000, 1_000_000)
 """A micro-dollar a token: what a call costs is what it has used."""
@@ -102,6 +112,11 @@ class Planned:
         return None if number == 0 else number % PARTITIONS
 
     @property
+    def confidential(self) -> bool:
+        """Not every pool may see it."""
+        return int(self.id[1:]) in {2, 5}
+
+    @property
     def cap(self) -> str | None:
         """What its tree may spend, in US dollars: room for one or two calls at a time; half of them say nothing."""
         return {1: "0.0025", 3: "0.0012", 4: "0.0045"}.get(int(self.id[1:]))
@@ -116,6 +131,27 @@ class Pressure:
     set_room: int = SET_ROOM
 
 
+@cache
+def _wire() -> tuple[SchemaStore, Codec, dict[str, AgentSchemas]]:
+    """What all meshes have in common: compiling the schemas anew for each seed would take a tenth of its time."""
+    store = SchemaStore()
+    schemas = {
+        name: AgentSchemas(name, a.input_type, a.output_type, Topics(), a.state_type) for name, a in AGENTS.items()
+    }
+    loop = asyncio.new_event_loop()
+    try:
+        for one in schemas.values():
+            loop.run_until_complete(one.register(store))
+    finally:
+        loop.close()
+    return store, Codec(store), schemas
+
+
+@cache
+def _metrics(name: str) -> ProcessorMetrics:
+    return MetricsCatalogue().processor(name)
+
+
 @dataclass(slots=True)
 class SimulatedMesh:
     """Builds the processes, produces the plan, and keeps what the checker needs."""
@@ -125,29 +161,31 @@ class SimulatedMesh:
     pressure: Pressure = Pressure()
     quiet: bool = False
     """Nothing goes wrong: no faults, and no noise on the network."""
+    since: Clearance | None = None
+    """The class from which on content is sealed."""
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     topics: Topics = field(default_factory=Topics)
     calls: list[Called] = field(default_factory=list)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    """What was seen while it happened: ``(invariant, words)``."""
+    watches: dict[str, Watch] = field(default_factory=dict)
+    code: dict[str, Agent[Any, Any]] = field(default_factory=dict)
+    """Agents whose workers run other code from their next start on."""
+    unreadable: list[Outgoing] = field(default_factory=list)
+    """Events that nobody can read."""
     words: int = 0
     plan: list[Planned] = field(default_factory=list)
     cancelled: dict[str, bool] = field(default_factory=dict)
     """Task id -> the cancel was on the log before the task."""
-    store: SchemaStore = field(default_factory=SchemaStore)
+    store: SchemaStore = field(init=False)
     codec: Codec = field(init=False)
     schemas: dict[str, AgentSchemas] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.codec = Codec(self.store)
-        self.schemas = {
-            name: AgentSchemas(name, a.input_type, a.output_type, self.topics, a.state_type)
-            for name, a in AGENTS.items()
-        }
-        loop = asyncio.new_event_loop()
-        try:
-            for schemas in self.schemas.values():
-                loop.run_until_complete(schemas.register(self.store))
-        finally:
-            loop.close()
+        self.store, self.codec, self.schemas = _wire()
+        programs.RAN = self.ran
+        aside = (self.topics.deltas(), self.topics.approvals(), self.topics.ledger(), self.topics.dead_letters())
+        self.sim.fateful = lambda place: not place.startswith(aside)
         create = self.sim.broker.create_topic
         for name in AGENTS:
             for topic in (self.topics.tasks(name), self.topics.journal(name), self.topics.results(name)):
@@ -157,6 +195,7 @@ class SimulatedMesh:
         for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.router_journal()):
             create(topic, PARTITIONS)
         create(self.topics.dead_letters(), PARTITIONS)
+        create(self.topics.keys(), 1)
         create(self.topics.ledger(), PARTITIONS)
         create(self.topics.approvals(), PARTITIONS)
         create(self.topics.deltas(), PARTITIONS)
@@ -181,28 +220,40 @@ class SimulatedMesh:
                 self.sim.spawn(f"pool-{pool}-{number}", partial(self._pool, pool))
 
     def _wiring(self, process: ProcessContext, group: str, inputs: str, own: str, journal: str | None = None) -> Wiring:
+        marks = own if journal is None or group == "router" else journal
+        member = process.member(group, inputs, journal)
+        watch = Watch(process.name, inputs, marks, self.wrong, member)
+        self.watches[process.name] = watch
         return Wiring(
             name=process.name,
             input_topic=inputs,
             own_topic=own,
             journal_topic=journal,
-            log=process.log,
-            member=process.member(group, inputs, journal),
+            log=WatchedLog(process.log, watch),
+            member=member,
             clock=process.clock_ms,
-            metrics=MetricsCatalogue().processor(process.name),
+            metrics=_metrics(process.name),
             set_room=self.pressure.set_room,
         )
 
     async def _serve(self, wiring: Wiring, open_tenure: Any) -> None:
-        processor = Processor(wiring, open_tenure, commit_every=0.5)
+        processor = WatchedProcessor(wiring, open_tenure, commit_every=0.5)
         await processor.start()
         await asyncio.Event().wait()
+
+    async def ring(self, process: ProcessContext) -> KeyRing | None:
+        """The keys of a process, where content is sealed."""
+        if self.since is None:
+            return None
+        ring = KeyRing(TopicKeys(process.log, self.codec, self.topics.keys()), MASTERS, process.clock_ms)
+        asyncio.get_running_loop().create_task(ring.follow())
+        return ring
 
     async def _agent(self, name: str, process: ProcessContext) -> None:
         topics = self.topics
         wiring = self._wiring(process, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
         setup = AgentSetup(
-            AGENTS[name],
+            self.code.get(name, AGENTS[name]),
             self.schemas[name],
             self.codec,
             self.store,
@@ -215,6 +266,7 @@ class SimulatedMesh:
             approvals=PARTITIONS,
             deltas=PARTITIONS,
             zones={ZONE.name: ZONE.clearance},
+            seals=Seals(await self.ring(process), self.since, KeyedHashes(SECRET)),
         )
 
         def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
@@ -223,11 +275,11 @@ class SimulatedMesh:
         await self._serve(wiring, open_tenure)
 
     def pools(self) -> Sequence[Pool]:
-        """Two pools; the first is the better one."""
+        """Two pools; the first is the better one, and may see more."""
         able = frozenset({"json", "tools"})
         return [
-            Pool(name, "sim", name, Clearance.RESTRICTED, PRICE, quality=0.9 - n / 10, capabilities=able)
-            for n, name in enumerate(POOLS)
+            Pool(name, "sim", name, clearance, PRICE, quality=0.9 - n / 10, capabilities=able)
+            for n, (name, clearance) in enumerate(zip(POOLS, (Clearance.RESTRICTED, Clearance.INTERNAL), strict=True))
         ]
 
     async def _effector(self, wiring: Wiring, effector: Effector, beside: Beside | None = None) -> None:
@@ -262,12 +314,15 @@ class SimulatedMesh:
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
         deltas = DeltaSender(process.log, self.codec, topics.deltas(), PARTITIONS, wiring.metrics)
         clock = process.clock_ms
-        worker = ModelWorker(pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas)
+        ring = await self.ring(process)
+        worker = ModelWorker(pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas, ring=ring)
+        worker.guard = Guard(policy.guard, clock=process.process.deterministic.time)
         await self._effector(wiring, worker, worker.settle)
 
     async def _tools(self, process: ProcessContext) -> None:
         server = ServedTools("desk", ToolsOnPaper(self, process), ServerPolicy(timeout=30.0, backoff=0.0), Secrets({}))
-        worker = ToolWorker(ZONE, {"desk": server}, self.codec, process.clock_ms, self.claims)
+        ring = await self.ring(process)
+        worker = ToolWorker(ZONE, {"desk": server}, self.codec, process.clock_ms, self.claims, ring)
         topics = self.topics
         await self._effector(
             self._wiring(process, "tools.office", topics.tools(ZONE.name), topics.tool_results(ZONE.name)), worker
@@ -277,6 +332,7 @@ class SimulatedMesh:
         topic = self.topics.approvals()
         wiring = self._wiring(process, "desk", topic, topic)
         setup = DeskSetup(self.codec, self.store, self.topics, {"ann": ("boss",), "bob": ("boss",), "eve": ()})
+        setup = replace(setup, ring=await self.ring(process))
 
         def open_tenure(partition: int, committed: Committed | None, start: Commit) -> Tenure:
             return DeskTenure(wiring, partition, committed, start, setup=setup)
@@ -287,7 +343,7 @@ class SimulatedMesh:
 
     async def _person(self, process: ProcessContext) -> None:
         """Answers each question that it sees, in a name that may or may not, once in its life."""
-        topic, seen = self.topics.approvals(), set[str]()
+        topic, seen, ring = self.topics.approvals(), set[str](), await self.ring(process)
         while True:
             await asyncio.sleep(process.rng.uniform(0.1, 0.5))
             for partition in range(PARTITIONS):
@@ -295,13 +351,28 @@ class SimulatedMesh:
                     entry = entry_in(self.codec, record.value or b"")
                     if isinstance(entry, Question) and entry.request_id not in seen:
                         seen.add(entry.request_id)
-                        process.log.append(self._answer(entry, partition, process.rng), lambda _ack: None)
-                        process.log.append(self._answer(entry, partition, process.rng, "ann"), lambda _ack: None)
+                        if process.rng.random() < 0.3:
+                            process.log.append(self._forged(entry), lambda _ack: None)
+                        for who in ("", "ann"):
+                            answer = await self._answer(entry, partition, process.rng, who, ring)
+                            process.log.append(answer, lambda _ack: None)
 
-    def _answer(self, question: Question, partition: int, rng: random.Random, who: str = "") -> Outgoing:
+    def _forged(self, question: Question) -> Outgoing:
+        """Somebody who can write to the journal answers past the desk, without the token of the question."""
+        content = approval_content("mallory", 0, "", approved=True)
+        reply = replace(question.reply, token=FORGED)
+        record = answer_record(reply, question.request_hash, Outcome.OK, content)
+        return journal_outgoing(self.codec, reply.topic, reply.partition, record, b"mallory")
+
+    async def _answer(
+        self, question: Question, partition: int, rng: random.Random, who: str, ring: KeyRing | None
+    ) -> Outgoing:
         name = who or rng.choice(["ann", "bob", "eve"])
         answer_id = f"{name}-{rng.randrange(1_000_000)}"
         answer = PersonAnswer(question.request_id, answer_id, name, 0, question.reply.token, True, answer_id)
+        if ring is not None and question.content_key_id is not None:
+            await ring.resolve([question.content_key_id])
+            answer = sealed_person_answer(ring, question, answer)
         return answer_outgoing(self.codec, self.topics, partition, answer, b"person")
 
     def tell(self, name: str, task_id: str, key: str, message_id: str) -> None:
@@ -324,6 +395,8 @@ class SimulatedMesh:
         headers = [("ce_id", planned.id.encode()), ("content-type", b"application/json")]
         if planned.stream is not None:
             headers.append(("ce_stream", str(planned.stream).encode()))
+        if planned.confidential:
+            headers.append(("ce_dataclassification", b"confidential"))
         if planned.cap is not None:
             headers.append(("ce_costlimitusd", planned.cap.encode()))
         return Outgoing(self.topics.tasks(planned.agent), planned.partition, planned.key.encode(), value, headers)
@@ -347,6 +420,28 @@ class SimulatedMesh:
         """Somebody was asked, for a request whose answer goes to the topic ``answers``."""
         known = self.known_to(process, answers, request_id)
         self.calls.append(Called(process, request_id, self.sim.now, known))
+        watch = self.watches[process]
+        for partition in range(PARTITIONS):
+            inputs = self.sim.broker.records(watch.inputs, partition)
+            if any(record.header("ce_id") == request_id.encode() for record in inputs):
+                watch.calls(partition, request_id)
+
+    def ran(self, step_key: str) -> None:
+        """A function of ``ctx.run`` is executed: not if its value is on the journal below the newest own marker."""
+        running = asyncio.get_running_loop()
+        process = next(process.name for process in self.sim.processes if process.deterministic is running)
+        watch = self.watches[process]
+        for partition in range(PARTITIONS):
+            for record in self.sim.broker.records(watch.marks, partition):
+                if record.header("ce_id") == step_key.encode() and record.offset < watch.mine.get(partition, -1):
+                    self.wrong.append(("run_again", f"{process} runs {step_key}, whose value it has read"))
+
+    def misread(self) -> None:
+        """Events without an input that can be read; the second one has no readable id either."""
+        for number, name in enumerate((b"P0", b"\xff")):
+            event = Outgoing(self.topics.tasks("root"), number % PARTITIONS, b"k", b"{", [("ce_id", name)])
+            self.unreadable.append(event)
+            self.sim.broker.append(event)
 
     def known_to(self, process: str, answers: str, request_id: str) -> bool:
         """An answer is on the log below the newest marker of this process in that partition: it must know it."""

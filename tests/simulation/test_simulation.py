@@ -6,6 +6,7 @@ import logging
 import os
 
 import pytest
+import simulate
 from simulate import run_seed
 
 SEEDS = int(os.environ.get("AIOSV3_SEEDS", "200"))
@@ -24,3 +25,28 @@ def test_invariants_hold(seed: int, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_seed_replays_exactly() -> None:
     assert run_seed(7).history == run_seed(7).history
+
+
+def test_what_fails_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say that a kill breaks an invariant: one fault of that kind is left over, one task, and nothing else."""
+    seed = next(seed for seed in range(1, 50) if {"kills", "rebalances"} <= {*simulate.faults_of(seed).kinds()})
+    kinds = simulate.faults_of(seed).kinds()
+
+    def run(_seed: int, cut: simulate.Cut = simulate.WHOLE) -> simulate.Outcome:
+        struck = {kind for number, kind in enumerate(kinds) if number not in cut.faults}
+        broken = "kills" in struck and 3 not in cut.tasks
+        return simulate.Outcome(seed, 0, [("lost", "T3")] if broken else [], "")
+
+    monkeypatch.setattr(simulate, "run_seed", run)
+    cut = simulate.shrunk(run(seed))
+    left = [kind for number, kind in enumerate(kinds) if number not in cut.faults]
+    assert (left, cut.extras, cut.noise) == (["kills"], True, True)
+    assert {*range(simulate.TASKS)} - cut.tasks == {3}
+    assert simulate.replay(seed, cut).endswith("--without-extras --without-noise --history")
+
+
+def test_a_cut_seed_runs_without_what_was_cut() -> None:
+    cut = simulate.Cut(frozenset(range(40)), frozenset({0, 2, 4, 5}), extras=True, noise=True)
+    outcome = run_seed(7, cut)
+    assert not outcome.violations
+    assert " killed " not in outcome.history

@@ -7,7 +7,8 @@ from aiosv3.streams.testing.group import Group
 from aiosv3.streams.testing.log import MemoryLog
 from aiosv3.streams.testing.member import MemoryMember
 from aiosv3.streams.testing.network import Host, Network
-from aiosv3.streams.testing.simulation import Event, Process, ProcessContext, ProcessFailed, Simulation
+from aiosv3.streams.testing.process import Process, ProcessContext
+from aiosv3.streams.testing.simulation import Event, ProcessFailed, Simulation
 
 __all__ = [
     "Event",

@@ -20,7 +20,8 @@ class Noise:
     """How bad the network is at all times. Seconds and shares (0..1).
 
     Delays are up to ``delay``, a ``slow_share`` of them up to ``slow``. ``lost_acks``: acknowledgements of
-    appends that never come although the record landed. ``lost_answers``: the same for commits and heartbeats.
+    appends that never come although the record landed. ``lost_appends``: appends that never land, and nobody says so.
+    ``lost_answers``: answers to commits and heartbeats that never come.
     ``stray_commits`` travel apart from the other messages to the coordinator and may land behind them. One
     fetch returns up to ``batch`` records.
     """
@@ -29,6 +30,7 @@ class Noise:
     slow: float = 2.0
     slow_share: float = 0.02
     lost_acks: float = 0.005
+    lost_appends: float = 0.0
     lost_answers: float = 0.02
     stray_commits: float = 0.1
     batch: int = 4
@@ -41,7 +43,8 @@ QUIET: Final = Noise(slow_share=0.0, lost_acks=0.0, lost_answers=0.0, stray_comm
 class Faults:
     """How many of each fault a simulation plans (see ``Simulation.plan``).
 
-    ``kills``: kill -9 and a new process a little later. ``pauses``: SIGSTOP, often for longer than a session.
+    ``kills``: kill -9 and a new process a little later. ``crashes``: the same right when one of its records lands, one
+    of the next thirty: whatever should have followed is lost. ``pauses``: SIGSTOP, often for longer than a session.
     ``cuts``: a process no longer reaches the coordinator, but the rest of the broker: a zombie.
     ``expulsions``: the coordinator throws a member out, which hears of it late: a zombie whose heartbeats
     were answered until now. ``rebalances``: partitions change hands by chance. ``jumps``: a wall clock, the
@@ -55,10 +58,11 @@ class Faults:
     rebalances: int = 0
     jumps: int = 0
     outages: int = 0
+    crashes: int = 0
 
     def kinds(self) -> list[str]:
         """One name a fault, in the order of the fields."""
-        names = ("kills", "pauses", "cuts", "expulsions", "rebalances", "jumps", "outages")
+        names = ("kills", "pauses", "cuts", "expulsions", "rebalances", "jumps", "outages", "crashes")
         return [name for name in names for _ in range(getattr(self, name))]
 
 
@@ -105,8 +109,12 @@ class SimulatedNetwork(Network):
         self._put(self._clock() + delay, None, None, function)
 
     def to_broker(self, host: Host, lane: Lane, arrive: Arrive) -> None:
-        if host.up:
-            self._send(host, self._route(lane), arrive, request=True)
+        if not host.up:
+            return
+        if self.noise.lost_appends and lane and lane[0] == "append" and self._rng.random() < self.noise.lost_appends:
+            self._watch(host.name, "lost", f"an append to {'/'.join(lane[1:])}")
+            return
+        self._send(host, self._route(lane), arrive, request=True)
 
     def to_host(self, host: Host, lane: Lane, arrive: Arrive) -> None:
         kind = lane[0] if lane else ""

@@ -11,24 +11,19 @@ The same seed and the same code give the same run. Nothing waits for real: time 
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple
 
 from aiosv3.schemas.errors import AiosError
-from aiosv3.streams.eventloop import DeterministicLoop
 from aiosv3.streams.testing.broker import MemoryBroker
 from aiosv3.streams.testing.chaos import Faults, Noise, SimulatedNetwork
-from aiosv3.streams.testing.log import MemoryLog
-from aiosv3.streams.testing.member import MemoryMember
-from aiosv3.streams.testing.network import Host
+from aiosv3.streams.testing.process import EPOCH, Main, Process, ProcessLoop
 
-_EPOCH: Final = 1_750_000_000.0  # the wall clock at virtual time 0
 _STEP: Final = 1e-5  # seconds of virtual time that one callback takes
 _JUMP: Final = 60.0
 _RESTART: Final = 3.0
-
-Main: TypeAlias = Callable[["ProcessContext"], Awaitable[None]]
 
 
 class Event(NamedTuple):
@@ -47,77 +42,6 @@ class ProcessFailed(AiosError):
     """The main function of a simulated process, or a callback on its loop, raised; see ``__cause__``."""
 
 
-class Process(Host):
-    """A simulated process. ``failures`` holds what its main function and its callbacks raised."""
-
-    def __init__(self, simulation: Simulation, name: str, main: Main, *, base: str, tolerant: bool) -> None:
-        self.simulation = simulation
-        self.base = base
-        self.main = main
-        self.tolerant = tolerant
-        self.skew = 0.0
-        self.failures: list[BaseException | str] = []
-        self.deterministic = DeterministicLoop(lambda: simulation.now, handler=self._complain)
-        super().__init__(name, self.deterministic)
-        self.task = self.deterministic.create_task(self._run_main(ProcessContext(self)))
-
-    @property
-    def running(self) -> bool:
-        """True until it is killed or its main function has ended; a paused process is running."""
-        return self.up and not self.task.done()
-
-    def kill(self) -> None:
-        """kill -9: some of what it sent may still land. No code of it runs again, not even ``finally``."""
-        if self.up:
-            super().kill()
-            self.simulation.note(self.name, "killed", "")
-            self.simulation.network.killed(self)
-
-    def pause(self) -> None:
-        """SIGSTOP: no callback and no timer runs; what comes in waits."""
-        super().pause()
-        self.simulation.note(self.name, "paused", "")
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        super().resume()
-        self.simulation.note(self.name, "resumed", "")
-
-    async def _run_main(self, context: ProcessContext) -> None:
-        try:
-            await self.main(context)
-        except Exception as error:  # noqa: BLE001 -- the boundary of the process
-            self.failures.append(error)
-        self.simulation.note(self.name, "ended", repr(self.failures[-1]) if self.failures else "")
-
-    def _complain(self, context: dict[str, Any]) -> None:
-        self.failures.append(context.get("exception") or str(context.get("message")))
-
-
-class ProcessContext:
-    """What a simulated process has. ``rng`` is its own, derived from the seed and its name."""
-
-    def __init__(self, process: Process) -> None:
-        simulation = process.simulation
-        self.name = process.name
-        self.process = process
-        self.rng = random.Random(f"{simulation.seed}/{process.name}")
-        self.log = MemoryLog(simulation.broker, process)
-
-    def clock(self) -> float:
-        """The wall clock of this process, in seconds since the epoch; it may jump."""
-        return _EPOCH + self.process.simulation.now + self.process.skew
-
-    def clock_ms(self) -> int:
-        """The same in milliseconds."""
-        return int(self.clock() * 1000)
-
-    def member(self, group: str, input_topic: str, journal_topic: str | None = None) -> MemoryMember:
-        """A membership of this process; its name is the process's, the group's and the topic's."""
-        name = f"{self.name}/{group}"
-        return MemoryMember(self.process.simulation.broker, self.log, group, input_topic, journal_topic, name=name)
-
-
 class Simulation:
     """Owns virtual time, broker, network and processes. Use it ``with``: the end frees the coroutines."""
 
@@ -130,6 +54,17 @@ class Simulation:
         self.steps = 0
         self.history: list[Event] = []
         self.processes: list[Process] = []
+        self.failed = False
+        """Some process has a failure that was not looked at yet."""
+        self.fateful: Callable[[str], bool] = lambda _place: True
+        """Which records, by their place, a planned crash may come right behind."""
+        self._crashing: list[int] = []
+        """For each crash to come: how many records land before."""
+        self.ready: list[ProcessLoop] = []
+        """Loops with something to run, in the order in which they got it."""
+        self.look_at = 0.0
+        """Before this time no timer of a process is due."""
+        self._awake: list[ProcessLoop] = []
         self._rng = random.Random(seed)
         self._noise = noise or Noise()
         self.network = SimulatedNetwork(self._rng, lambda: self.now, self._noise, self.note)
@@ -139,11 +74,13 @@ class Simulation:
 
     def clock(self) -> float:
         """The broker's wall clock: it stamps the records."""
-        return _EPOCH + self.now + self.skew
+        return EPOCH + self.now + self.skew
 
     def note(self, who: str, what: str, details: str) -> None:
         """Adds a line to the history."""
         self.history.append(Event(self.now, who, what, details))
+        if self._crashing and what == "append" and self.fateful(details):
+            self._landed(who)
 
     def spawn(self, name: str, main: Main, *, tolerant: bool = False) -> Process:
         """Starts a process. A second one of a name is called ``name~2`` and so on.
@@ -155,7 +92,13 @@ class Simulation:
         self.note(unique, "started", "")
         process = Process(self, unique, main, base=name, tolerant=tolerant)
         self.processes.append(process)
+        self.turned()
         return process
+
+    def turned(self) -> None:
+        """A process was started, killed, paused or resumed."""
+        self._awake = [process.deterministic for process in self.processes if process.up and not process.paused]
+        self.look_at = self.now
 
     def running(self) -> list[Process]:
         """The processes that are not killed and not ended, oldest first."""
@@ -178,18 +121,25 @@ class Simulation:
                 return True
             if not self._step(end):
                 break
-            self._raise_failures()
+            if self.failed:
+                self._raise_failures()
         return until()
 
     def quieten(self) -> None:
         """From now on the network only delays; planned faults still come."""
         self.network.noise = Noise(slow_share=0.0, lost_acks=0.0, lost_answers=0.0, stray_commits=0.0)
 
-    def plan(self, faults: Faults, *, within: float) -> None:
-        """Plans faults at random times in the next ``within`` seconds; victims are picked then."""
-        for kind in faults.kinds():
+    def plan(self, faults: Faults, *, within: float, without: Collection[int] = ()) -> None:
+        """Plans faults at random times in the next ``within`` seconds; victims are picked then.
+
+        ``without``: numbers of faults, in the order of :meth:`Faults.kinds`, that do not strike; the others come when
+        they would have come.
+        """
+        for number, kind in enumerate(faults.kinds()):
             strike: Callable[[], None] = getattr(self, f"_{kind}")
-            self.network.later(self._rng.uniform(0, within), strike)
+            at = self._rng.uniform(0, within)
+            if number not in without:
+                self.network.later(at, strike)
 
     def close(self) -> None:
         """Ends all processes and closes their loops."""
@@ -198,10 +148,14 @@ class Simulation:
             process.deterministic.close()
 
     def __enter__(self) -> Simulation:
+        """What production code draws from the global generator is the seed's too."""
+        self._outer = random.getstate()
+        random.seed(f"global {self.seed}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        random.setstate(self._outer)
 
     def __str__(self) -> str:
         return "\n".join([f"seed {self.seed}, {self.steps} steps", *map(str, self.history)])
@@ -209,30 +163,36 @@ class Simulation:
     # ---- one step
 
     def _step(self, end: float) -> bool:
-        awake = [process for process in self.processes if process.up and not process.paused]
-        for process in awake:
-            process.deterministic.run_due()
-        ready = [process for process in awake if not process.deterministic.idle()]
-        lanes = self.network.advance()
+        if self.look_at <= self.now:
+            self._look()
+        ready, lanes = self.ready, self.network.advance()
         if not ready and not lanes:
-            return self._skip(awake, end)
+            return self._skip(end)
         choice = self._rng.randrange(len(ready) + lanes)
         if choice < len(ready):
-            ready[choice].deterministic.run_one()
+            ready[choice].run_one()
         else:
             self.network.deliver(choice - len(ready))
         self.steps += 1
         self.now += _STEP
         return self.now < end
 
-    def _skip(self, awake: list[Process], end: float) -> bool:
+    def _look(self) -> None:
+        """Timers that are due become ready to run."""
+        for loop in self._awake:
+            if loop.look_at <= self.now:
+                loop.run_due()
+        self.look_at = min((loop.look_at for loop in self._awake), default=math.inf)
+
+    def _skip(self, end: float) -> bool:
         """On to the next timer or message."""
-        times = [process.deterministic.next_timer() for process in awake]
-        due = [time for time in (*times, self.network.next_due()) if time is not None]
-        self.now = max(self.now, min([*due, end]))
-        return bool(due) and self.now < end
+        message = self.network.next_due()
+        due = self.look_at if message is None else min(message, self.look_at)
+        self.now = max(self.now, min(due, end))
+        return due < math.inf and self.now < end
 
     def _raise_failures(self) -> None:
+        self.failed = False
         for process in self.processes:
             if process.failures and not process.tolerant:
                 failure = process.failures.pop()
@@ -248,6 +208,23 @@ class Simulation:
     def _kills(self) -> None:
         victim = self._victim()
         if victim:
+            victim.kill()
+            self.network.later(self._rng.uniform(0, _RESTART), lambda: self._respawn(victim))
+
+    def _crashes(self) -> None:
+        self._crashing.append(self._rng.randrange(30))
+
+    def _landed(self, who: str) -> None:
+        process = next((process for process in self.processes if process.name == who), None)
+        if process is None:
+            return
+        self._crashing = [left - 1 for left in self._crashing]
+        if min(self._crashing) < 0:
+            self._crashing = [left for left in self._crashing if left >= 0]
+            self.network.later(0.0, lambda: self._crash(process))
+
+    def _crash(self, victim: Process) -> None:
+        if victim.running:
             victim.kill()
             self.network.later(self._rng.uniform(0, _RESTART), lambda: self._respawn(victim))
 

@@ -1,0 +1,62 @@
+"""Every mutant still fits its source, every rule has one or a reason, and the quickest are found."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+
+import pytest
+from mutants import ROOT, find_apart, source_of
+from mutations import ELSEWHERE, MUTANTS, PROMISED_ELSEWHERE, Mutant
+
+RULES = range(1, 29)
+QUICK = ("steps_are_named_by_address", "a_pool_below_the_class", "what_does_not_fit_is_forwarded")
+SOON = 60
+"""Where a seed leads changes with the code; these are found by one in ten or more."""
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_fits_its_source(mutant: Mutant) -> None:
+    assert source_of(mutant) != (ROOT / mutant.file).read_text(encoding="utf-8")
+    compile(source_of(mutant), mutant.file, "exec")
+
+
+def test_names_are_unique() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_every_rule_of_the_protocol_is_broken_by_a_mutant_or_shown_elsewhere() -> None:
+    broken = {rule for mutant in MUTANTS for rule in mutant.rules}
+    assert broken.isdisjoint(ELSEWHERE)
+    assert broken | ELSEWHERE.keys() == {*RULES}
+
+
+def test_what_is_shown_elsewhere_has_a_test() -> None:
+    tests = [*(name for _reason, names in ELSEWHERE.values() for name in names), *chain(*PROMISED_ELSEWHERE.values())]
+    assert [name for name in tests if not (ROOT / name).is_file()] == []
+
+
+def promises() -> list[str]:
+    """The bold beginnings of what the page promises."""
+    page = " ".join((ROOT / "docs/guarantees.md").read_text(encoding="utf-8").split())
+    return re.findall(r"\*\*(.+?)\*\*", page.partition("## Promised")[2].partition("## Not promised")[0])
+
+
+def test_every_promise_is_broken_by_a_mutant_or_shown_elsewhere() -> None:
+    named = {mutant.promise for mutant in MUTANTS if mutant.promise} | PROMISED_ELSEWHERE.keys()
+    assert [promise for promise in promises() if not promise.startswith(tuple(named))] == []
+    assert [name for name in named if not any(promise.startswith(name) for promise in promises())] == []
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_quickest_are_found(name: str) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
+    finding = find_apart(mutant, 0, SOON)
+    assert finding.seed is not None
+    assert finding.invariant
+
+
+def test_a_mutant_without_its_text_is_none() -> None:
+    nowhere = Mutant("nowhere", "router/aiosv3/router/router.py", "no such text", "")
+    with pytest.raises(ValueError, match="0 times"):
+        source_of(nowhere)
