@@ -23,20 +23,25 @@ class Backlog:
 
 async def backlogs(overview: Overview, topics: Topics, agents: Iterable[str]) -> dict[str, Backlog]:
     """By agent. One that has no topic of tasks has nothing to do."""
-    names = list(agents)
-    counts = await overview.topics(topics.prefix + "tasks.")
-    there = [name for name in names if topics.tasks(name) in counts]
+    inputs = {name: (group_of(topics, name), topics.tasks(name)) for name in agents}
+    found = await of_groups(overview, topics.prefix, dict(inputs.values()))
+    return {name: found[group] for name, (group, _) in inputs.items()}
+
+
+async def of_groups(overview: Overview, prefix: str, inputs: Mapping[str, str]) -> dict[str, Backlog]:
+    """By group; ``inputs``: the topic that each of them reads. ``prefix``: of all these topics."""
+    counts = await overview.topics(prefix)
+    there = {group: topic for group, topic in inputs.items() if topic in counts}
     bounds, groups, committed = await asyncio.gather(
-        overview.bounds({topics.tasks(name): counts[topics.tasks(name)] for name in there}),
-        overview.groups([group_of(topics, name) for name in names]),
-        asyncio.gather(*(overview.committed(group_of(topics, name), topics.tasks(name)) for name in there)),
+        overview.bounds({topic: counts[topic] for topic in there.values()}),
+        overview.groups(inputs),
+        asyncio.gather(*(overview.committed(group, topic) for group, topic in there.items())),
     )
     commits = dict(zip(there, committed, strict=True))
     found = {}
-    for name in names:
-        topic = topics.tasks(name)
+    for group, topic in inputs.items():
         mine = {number: held for (of, number), held in bounds.items() if of == topic}
-        found[name] = Backlog(groups[group_of(topics, name)], unfinished(mine, commits.get(name, {})))
+        found[group] = Backlog(groups[group], unfinished(mine, commits.get(group, {})))
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from aiosv3.app.commands.doctor import show
 from aiosv3.app.doctor import Examination, Finding
@@ -54,7 +55,11 @@ def test_a_living_mesh_is_found_well(desk: Any, aiosv3: Any) -> None:
 @pytest.mark.kafka
 def test_other_partition_counts_fail_before_a_worker_does(idle: Any, kafka_topics: Any, aiosv3: Any) -> None:
     kafka_topics.create("tasks.desk", 5, {"retention.ms": "1000"})
+    producer = Producer({"bootstrap.servers": idle.bootstrap})
+    producer.produce(kafka_topics.create("memory.queries", 2), b"who is there?")
+    assert producer.flush(30) == 0
     said = aiosv3("doctor", "-p", str(idle.file))
+    assert f"1 record waits on {idle.prefix}memory.queries, and nobody works on it" in said.out
     assert f"{idle.prefix}tasks.desk has 5, not 2" in said.out
     assert f"{idle.prefix}tasks.desk has retention.ms 1000" in said.out
     assert said.code == 4

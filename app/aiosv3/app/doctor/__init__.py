@@ -16,6 +16,7 @@ from aiosv3.app.doctor import (
     sealing,
     topics,
     versions,
+    workers,
 )
 from aiosv3.app.doctor.case import Case
 from aiosv3.app.doctor.examination import Check, Examination, examine
@@ -33,6 +34,7 @@ CHECKS: Final[dict[str, Check]] = {
         broker,
         group,
         topics,
+        workers,
         clock,
         registry,
         models,
