@@ -63,7 +63,7 @@ down: $(LOCAL) ## stops what `up` started
 simulate: $(DEV) ## the production classes under random schedules of crashes, by seed (SEEDS=0:200)
 	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS) --jobs $(CORES)
 
-mutants: $(DEV) ## the simulation against code that was broken on purpose: it must find each mutant (half an hour)
+mutants: $(DEV) ## the simulation against code that was broken on purpose: it must find each mutant (minutes)
 	$(BIN)/python tests/simulation/mutants.py --jobs $(CORES)
 
 $(DEV): pyproject.toml | $(BIN)/python

@@ -112,7 +112,12 @@ class PromiseChecker:
         return False
 
     def _routed_after_cancel(self) -> Iterator[tuple[str, str]]:
-        """Rule 25: who has read that a tree is cancelled routes no request of it."""
+        """Rule 25: who has read that a tree is cancelled routes no request of it.
+
+        Unless it had decided before, and its decision got lost on its way: it is appended again as it was.
+        """
+        lost = f"append to {self.mesh.topics.decisions()}/"
+        again = any(event.what == "lost" and lost in event.details for event in self.mesh.sim.history)
         for partition in range(PARTITIONS):
             cancels: dict[str, tuple[int, int]] = {}
             for record in self.mesh.sim.broker.records(self.mesh.topics.decisions(), partition):
@@ -123,7 +128,7 @@ class PromiseChecker:
                     cancels.setdefault(decision.root_id, (record.offset, decision.epoch))
                 elif decision.root_id in cancels and decision.outcome is DecisionOutcome.ROUTED:
                     offset, epoch = cancels[decision.root_id]
-                    if decision.epoch == epoch or decision.epoch > offset:
+                    if (decision.epoch == epoch and not again) or decision.epoch > offset:
                         words = f"{decision.request_id} was routed at {record.offset} by the owner of {decision.epoch}"
                         yield "routed_cancelled", f"{words}, its tree was cancelled at {offset}"
 

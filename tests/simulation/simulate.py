@@ -13,6 +13,7 @@ import logging
 import random
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -109,13 +110,17 @@ def pressure_of(seed: int) -> Pressure:
 def run_seed(seed: int, cut: Cut = WHOLE) -> Outcome:
     """One simulation from its seed to its verdict.
 
-    Garbage waits until the end: it costs a tenth of the time, and what it finalizes would come when nobody chose.
+    Garbage waits until the end: it costs a tenth of the time, and what it finalizes would come when nobody chose. That
+    killed processes leave coroutines behind which were never begun is nothing to be told of.
     """
     collecting = gc.isenabled()
     gc.disable()
     try:
         return _run(seed, cut)
     finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            gc.collect(0)
         if collecting:
             gc.enable()
 
@@ -161,6 +166,7 @@ def _plan(sim: Simulation, mesh: SimulatedMesh, rng: random.Random, arriving: fl
         (0.5, rng.uniform(0, WITHIN / 2), lambda: _cancel(mesh, "T0", *where["T0"])),
         (0.4, rng.uniform(1, WITHIN - 1), lambda: _again(sim, mesh, rng)),
         (0.2, rng.uniform(0, WITHIN), mesh.misread),
+        (0.2, rng.uniform(2, WITHIN + 2), mesh.late_state),
     ]
     for share, at, happens in extras:
         if rng.random() < share and not cut.extras:

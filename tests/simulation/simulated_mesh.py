@@ -436,6 +436,17 @@ class SimulatedMesh:
                 if record.header("ce_id") == step_key.encode() and record.offset < watch.mine.get(partition, -1):
                     self.wrong.append(("run_again", f"{process} runs {step_key}, whose value it has read"))
 
+    def late_state(self) -> None:
+        """A state lands a second time above a newer one of its key: its writer lost the partition meanwhile."""
+        topic = self.topics.state("serial")
+        for partition in range(PARTITIONS):
+            records = list(self.sim.broker.records(topic, partition))
+            for record in records:
+                if any(later.offset > record.offset and later.key == record.key for later in records):
+                    headers = list(record.headers)
+                    self.sim.broker.append(Outgoing(topic, partition, record.key, record.value, headers))
+                    break
+
     def misread(self) -> None:
         """Events without an input that can be read; the second one has no readable id either."""
         for number, name in enumerate((b"P0", b"\xff")):

@@ -13,6 +13,8 @@ from aiosv3.streams.testing.network import Arrive, Host, Lane, Network
 
 _COORDINATOR: Final = frozenset({"group", "commit", "poke"})
 _LOSABLE: Final = frozenset({"group", "commit", "poke"})
+_GIVEN_UP: Final = 30.0
+"""Seconds until a producer gives a lost append up; an idempotent one sends nothing behind it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Noise:
     """How bad the network is at all times. Seconds and shares (0..1).
 
     Delays are up to ``delay``, a ``slow_share`` of them up to ``slow``. ``lost_acks``: acknowledgements of
-    appends that never come although the record landed. ``lost_appends``: appends that never land, and nobody says so.
-    ``lost_answers``: answers to commits and heartbeats that never come.
+    appends that never come although the record landed. ``lost_appends``: appends that never land, and
+    nobody says so; what is behind them in their partition lands when they are given up. ``lost_answers``:
+    answers to commits and heartbeats that never come.
     ``stray_commits`` travel apart from the other messages to the coordinator and may land behind them. One
     fetch returns up to ``batch`` records.
     """
@@ -113,6 +116,7 @@ class SimulatedNetwork(Network):
             return
         if self.noise.lost_appends and lane and lane[0] == "append" and self._rng.random() < self.noise.lost_appends:
             self._watch(host.name, "lost", f"an append to {'/'.join(lane[1:])}")
+            self._last[host.name, True, *lane] = self._clock() + _GIVEN_UP
             return
         self._send(host, self._route(lane), arrive, request=True)
 
