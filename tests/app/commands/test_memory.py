@@ -69,10 +69,10 @@ def documents(project: Callable[..., Said], folder: Path) -> None:
     assert (sails["source"], sails["position"], sails["heading"]) == ("notes/guide.md", 1, "Guide > Sails")
     assert "Guide > Sails" in project("search", "hoist").out.replace("\n", "")
 
+    then = f"{sails['partition']}:{max(one['offset'] for one in found()) + 1}"  # before anything changes
     guide.write_text("# Guide\n\nAll about boats.\n\n## Motors\n\nStart them.\n", encoding="utf-8")
     assert ingested() == (2, 3, 1, 2, 1)
     assert sorted(one["heading"] for one in found()) == ["Guide", "Guide > Motors", "Page"]
-    then = f"{sails['partition']}:{max(one['offset'] for one in found())}"
     assert {one["heading"] for one in found("--as-of", then)} == {"Guide", "Guide > Oars", "Guide > Sails", "Page"}
 
     told = json.loads(project("quarantine", "--source", "notes/guide.md", "--json").out)
