@@ -126,6 +126,24 @@ def completion(codec: Codec, answer: Outgoing) -> Completion:
     return codec.decode_as(Completion, answer.value or b"")
 
 
+async def test_who_has_waited_calls_only_after_a_broker_has_answered(codec: Codec) -> None:
+    """Rule 6: its pause, or the turns of others, may have been longer than a session."""
+    heard = [True, False, False]
+
+    def alive() -> bool:
+        heard.pop()
+        assert endpoint.calls == []
+        return not heard
+
+    endpoint = Scripted([ANSWERED])
+    policy = WorkerPolicy(backoff=0.0)
+    made = ModelWorker(POOL, endpoint, Topics(), codec.store, codec, lambda: NOW, policy, alive=alive)
+    answer = made.work(request(codec, made), 7)
+    assert not isinstance(answer, Outgoing)
+    await answer
+    assert (heard, len(endpoint.calls)) == ([], 1)
+
+
 async def test_an_answer_is_a_completion_with_its_bill(codec: Codec) -> None:
     made, endpoint = worker(codec, ANSWERED)
     asked = request(codec, made)

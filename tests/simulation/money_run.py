@@ -139,8 +139,9 @@ class MoneyMesh:
         topics = self.topics
         endpoint = ModelOnPaper(self, process, name)
         policy = WorkerPolicy(retries=0)
-        worker = ModelWorker(pool, endpoint, topics, self.codec.store, self.codec, process.clock_ms, policy)
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
+        clock, alive = process.clock_ms, wiring.member.alive
+        worker = ModelWorker(pool, endpoint, topics, self.codec.store, self.codec, clock, policy, alive=alive)
         dead = topics.dead_letters()
         await self._serve(
             wiring,

@@ -102,6 +102,15 @@ MUTANTS: tuple[Mutant, ...] = (
         by="zombie_call",
     ),
     Mutant(
+        "calls_after_a_long_pause",
+        "router/aiosv3/router/worker.py",
+        "                await self._heard()\n",
+        "",
+        rules=(6,),
+        seed=771,
+        by="zombie_call",
+    ),
+    Mutant(
         "complete_before_it_is_forwarded",
         _EFFECTOR,
         "        self._send_on(request, onward, sending, last=False)\n        for record in beside:",

@@ -313,9 +313,11 @@ class SimulatedMesh:
         topics = self.topics
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
         deltas = DeltaSender(process.log, self.codec, topics.deltas(), PARTITIONS, wiring.metrics)
-        clock = process.clock_ms
+        clock, alive = process.clock_ms, wiring.member.alive
         ring = await self.ring(process)
-        worker = ModelWorker(pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas, ring=ring)
+        worker = ModelWorker(
+            pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas, ring=ring, alive=alive
+        )
         worker.guard = Guard(policy.guard, clock=process.process.deterministic.time)
         await self._effector(wiring, worker, worker.settle)
 

@@ -43,8 +43,7 @@ class Watch:
         """Somebody outside is asked on behalf of an input of this partition."""
         if self.deaf(partition):
             self.wrong.append(("deaf", f"{self.process} calls for {request_id}, whose partition it knows is taken"))
-        again = "~" in request_id  # a further attempt waits in the model worker itself, which does not look once more
-        if self.member is not None and not again and not self.member.alive():
+        if self.member is not None and not self.member.alive():
             words = f"{self.process} calls for {request_id}, and no broker has answered it for a session"
             self.wrong.append(("zombie_call", words))
 

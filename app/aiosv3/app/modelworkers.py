@@ -73,6 +73,7 @@ async def _run_pool(settings: Settings, name: str, server: Behind) -> None:
                 policies=policies.book,
                 backing=server.backing,
                 ring=ring,
+                alive=wiring.member.alive,
             )
             expose(worker.guard, f"pool.{name}", mesh.metrics.registry)
             dead_letters = mesh.topics.dead_letters()

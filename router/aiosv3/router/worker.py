@@ -101,8 +101,10 @@ class ModelWorker:
         backing: Backing | None = None,
         policies: PolicyBook | None = None,
         ring: KeyRing | None = None,
+        alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ring = ring
+        self._alive = alive
         self.pool = pool
         self.policy = policy or WorkerPolicy()
         self.guard = Guard(self.policy.guard, backing)
@@ -196,6 +198,7 @@ class ModelWorker:
             ticket = guard.pace.began()
             try:
                 await guard.backing.wake()
+                await self._heard()
                 done = await self._complete(request, epoch)
             except EndpointError as error:
                 guard.failed(error)
@@ -211,6 +214,11 @@ class ModelWorker:
                 guard.pace.ended(ticket)
             return self._answered(request, epoch, done, began, lost)
         raise AssertionError("unreachable: the last attempt returns")
+
+    async def _heard(self) -> None:
+        """Whoever waited may have lost its partition: no call starts before a broker has answered again (rule 6)."""
+        while not self._alive():
+            await asyncio.sleep(self.policy.backoff)
 
     def _refusal(self, ask: Ask, *, first: bool) -> str | None:
         """Why the endpoint is not called now. A request that comes back here is a retry, however it travelled."""
