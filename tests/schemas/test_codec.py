@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from contextlib import suppress
 from enum import Enum
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from aiosv3.schemas import records
 from aiosv3.schemas.classes import class_named
 from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.errors import MalformedValue, WireError
+from aiosv3.schemas.errors import MalformedValue, UnknownSchema, WireError
 from aiosv3.schemas.parsed import parse
 from aiosv3.schemas.records import Answer, Completion, Decision, JournalRecord, Outcome, PoolStatus, Usage
 from aiosv3.schemas.released import RECORDS, load_lock
@@ -174,6 +176,21 @@ def test_an_id_that_is_not_in_memory_is_unresolved() -> None:
         CODEC.decode(b"\0\0\0\0\7rest")
     assert caught.value.schema_id == 7
     assert not isinstance(caught.value, WireError)
+
+
+async def test_reading_fetches_a_schema_and_says_what_nobody_has(tmp_path: Path) -> None:
+    """Whoever passes over what is unreadable must hear of it as of any other garbage: by a WireError."""
+    here, elsewhere = SchemaStore(tmp_path / "lock.json"), SchemaStore(tmp_path / "lock.json")
+    later: Any = json.loads(json.dumps(here.released_schema("aiosv3.Completion")))
+    later["fields"].append({"name": "later", "type": ["null", "string"], "default": None})
+    schema_id = await here.register("x-value", later)
+    value, written = completion(content=None), bytearray(CODEC.encode(completion(content=None)) + b"\0")
+    written[1:5] = schema_id.to_bytes(4, "big")
+    with pytest.raises(UnresolvedSchema):
+        Codec(elsewhere).decode_as(Completion, bytes(written))
+    assert await Codec(elsewhere).read_as(Completion, bytes(written)) == value
+    with pytest.raises(UnknownSchema):
+        await Codec(elsewhere).read_as(Completion, b"\0\0\0\0\7rest")
 
 
 @pytest.mark.parametrize(

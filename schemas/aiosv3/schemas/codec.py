@@ -18,7 +18,7 @@ from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.fingerprints import Schema, fingerprint
 from aiosv3.schemas.parsed import parse
 from aiosv3.schemas.released import NAMESPACE, RECORDS
-from aiosv3.schemas.store import SchemaStore
+from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.schemas.twins import Twin, named_types, twin
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 _MAGIC: Final = b"\0"
 _HEAD: Final = 5
 _LAST_ID: Final = 2**31 - 1
-_UNREADABLE: Final = (
+UNFIT: Final = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -98,7 +98,7 @@ class Codec:
         try:
             write(record, out.append)
             return b"".join(out)
-        except _UNREADABLE as error:
+        except UNFIT as error:
             raise MalformedValue(f"the data does not fit {reader.name}: {type(error).__name__} {error}") from error
 
     def encode_value(self, subject: str, datum: Any) -> bytes:
@@ -107,6 +107,14 @@ class Codec:
         Raises :class:`UnregisteredSubject` if it has none.
         """
         return _write(self._writer(self.store.subject_id(subject)), datum)
+
+    def begin_of(self, subject: str, mark: str) -> bytes | None:
+        """The framing of values of ``subject``; None unless its newest schema is the one of this fingerprint.
+
+        Raises :class:`UnregisteredSubject` if it has none.
+        """
+        writer = self._writer(self.store.subject_id(subject))
+        return writer.head if writer.mark == mark else None
 
     def decode(self, value: bytes) -> Decoded:
         """The data as it was written."""
@@ -124,10 +132,21 @@ class Codec:
             return record
         try:
             record, end = read(value, _HEAD, len(value))
-        except _UNREADABLE as error:
+        except UNFIT as error:
             raise MalformedValue(f"the bytes do not fit {reader.name}: {type(error).__name__} {error}") from error
         _check_end(value, end)
         return record
+
+    async def read_as(self, cls: type[T], value: bytes) -> T:
+        """As :meth:`decode_as`, with the schema fetched where it is not known yet.
+
+        Raises :class:`WireError` for what nobody can read, :class:`RegistryUnavailable` without an answer.
+        """
+        while True:
+            try:
+                return self.decode_as(cls, value)
+            except UnresolvedSchema as error:
+                await self.store.resolve(error.schema_id)
 
     def decode_by(self, reader: Reader, value: bytes) -> Any:
         """The data as ``reader`` sees it: fields that the writer did not have take their defaults."""
@@ -174,7 +193,7 @@ def _write(writer: _Writer, datum: Any) -> bytes:
     out.write(writer.head)
     try:
         fastavro.schemaless_writer(out, writer.parsed, datum)
-    except _UNREADABLE as error:
+    except UNFIT as error:
         raise MalformedValue(f"the data does not fit {writer.name}: {error}") from error
     return out.getvalue()
 
@@ -185,7 +204,7 @@ def _read(value: bytes, parsed: Any, reader: Any) -> Any:
     source.seek(_HEAD)
     try:
         datum = fastavro.schemaless_reader(source, parsed, reader, True, True)
-    except _UNREADABLE as error:
+    except UNFIT as error:
         where = f"byte {source.tell()} of {len(value)}"
         raise MalformedValue(
             f"the bytes do not fit their schema near {where}: {type(error).__name__} {error}"

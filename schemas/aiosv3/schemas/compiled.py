@@ -8,7 +8,7 @@ all types of agents, go through fastavro.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from aiosv3.schemas.classes import class_named
@@ -28,7 +28,22 @@ _MOST_VARINT_BYTES: Final = 10
 
 def compile_record(schema: Schema, named: dict[str, Any]) -> tuple[Write, Read]:
     """The pair for a complete record schema; ``named`` holds each named type in it by full name."""
-    scope: dict[str, Any] = {
+    scope = _scope()
+    name = _Compiler(named, scope).record(schema)
+    return scope[f"write_{name}"], scope[f"read_{name}"]
+
+
+def compile_fields(fields: Sequence[dict[str, Any]], named: dict[str, Any]) -> Write:
+    """Writes some fields of a record, one after the other, from what has attributes of their names."""
+    scope = _scope()
+    compiler = _Compiler(named, scope)
+    compiler.execute(compiler.writing("write", fields))
+    write: Write = scope["write"]
+    return write
+
+
+def _scope() -> dict[str, Any]:
+    return {
         "SMALL": _SMALL,
         "BOOLS": {False: b"\0", True: b"\1"},
         "varint": _varint,
@@ -37,9 +52,6 @@ def compile_record(schema: Schema, named: dict[str, Any]) -> tuple[Write, Read]:
         "pack": struct.Struct("<d").pack,
         "unpack": struct.Struct("<d").unpack_from,
     }
-    compiler = _Compiler(named, scope)
-    name = compiler.record(schema)
-    return scope[f"write_{name}"], scope[f"read_{name}"]
 
 
 def _encoded(number: int) -> bytes:
@@ -94,15 +106,24 @@ class _Compiler:
         name: str = schema["name"]
         if f"write_{name}" in self._scope:
             return name
-        write, read = [f"def write_{name}(r, out):"], [f"def read_{name}(buf, pos, end):"]
+        write, read = self.writing(f"write_{name}", schema["fields"]), [f"def read_{name}(buf, pos, end):"]
         for number, field in enumerate(schema["fields"]):
-            write += [f" v = r.{field['name']}", *_indent(self._write(field["type"], "v"))]
             read += _indent(self._read(field["type"], f"f{number}"))
         self._scope[name] = class_named(name)
         read.append(f" return {name}({', '.join(f'f{number}' for number in range(len(schema['fields'])))}), pos")
-        # As dataclasses do: the source holds nothing but names from the schemas of this package.
-        exec("\n".join([*write, *read]), self._scope)  # noqa: S102
+        self.execute([*write, *read])
         return name
+
+    def writing(self, name: str, fields: Sequence[dict[str, Any]]) -> list[str]:
+        """The source of the function ``name``, which writes these fields."""
+        lines = [f"def {name}(r, out):"]
+        for field in fields:
+            lines += [f" v = r.{field['name']}", *_indent(self._write(field["type"], "v"))]
+        return lines
+
+    def execute(self, lines: list[str]) -> None:
+        """As dataclasses do: the source holds nothing but names from the schemas of this package."""
+        exec("\n".join(lines), self._scope)  # noqa: S102
 
     def _write(self, node: Any, v: str) -> list[str]:
         if isinstance(node, list):

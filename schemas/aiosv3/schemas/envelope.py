@@ -14,13 +14,14 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from aiosv3.schemas.codec import Codec, Reader
+from aiosv3.schemas.codec import UNFIT, Codec, Reader
 from aiosv3.schemas.contents import NULLABLE, branch_of, content_fields, described, opened, tagged
 from aiosv3.schemas.derive import Derived, derive, namespace, validation_words
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.fingerprints import Schema
 from aiosv3.schemas.records import Outcome, ReplyTo, StepFailure, Usage
 from aiosv3.schemas.released import inline, source_schema
+from aiosv3.schemas.results import ResultWriter
 from aiosv3.schemas.state import Projection, StateChange, StateSchemas
 from aiosv3.schemas.store import SchemaStore
 from aiosv3.schemas.topics import Topics
@@ -105,6 +106,7 @@ class AgentSchemas:
         self.result_schema = self._envelope("Result", "The end of a task", ending)
         self._task_reader = Reader(self.task_schema)
         self._result_reader = Reader(self.result_schema)
+        self._result_writer = ResultWriter(self.result_schema, self._output.schema) if self.state is None else None
 
     @cached_property
     def input_json_schema(self) -> Mapping[str, Any]:
@@ -152,6 +154,16 @@ class AgentSchemas:
     def encode_result(self, codec: Codec, result: ResultEnvelope[Any]) -> bytes:
         """The value of a result record."""
         empty = self._output.nullable and result.outcome is Outcome.OK
+        content = branch_of(self._output, result.content, result.sealed, empty=empty)
+        begin = codec.begin_of(self.result_subject, self._result_reader.mark)
+        if begin is None or self._result_writer is None:
+            return codec.encode_value(self.result_subject, self._result_datum(result, content))
+        try:
+            return self._result_writer.write(begin, result, content)
+        except UNFIT as error:
+            raise MalformedValue(f"the result does not fit: {type(error).__name__} {error}") from error
+
+    def _result_datum(self, result: ResultEnvelope[Any], content: Any) -> dict[str, Any]:
         datum = {
             "task_id": result.task_id,
             "root_id": result.root_id,
@@ -167,12 +179,12 @@ class AgentSchemas:
             "finished_at": result.finished_at,
             "code_version": result.code_version,
             "usage": _parts.usage.to_datum(result.usage),
-            "content": branch_of(self._output, result.content, result.sealed, empty=empty),
+            "content": content,
             "content_key_id": tagged("string", result.content_key_id),
         }
         if self.state is not None:
             datum["state"] = self.state.change_datum(result.state)
-        return codec.encode_value(self.result_subject, datum)
+        return datum
 
     def decode_result(self, codec: Codec, value: bytes) -> ResultEnvelope[Any]:
         """The result, its content validated; without its state, which :meth:`change` reads.

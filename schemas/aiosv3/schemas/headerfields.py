@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
 
+from pydantic_core import from_json
+
 from aiosv3.schemas.errors import MalformedHeader
 
 VERSION: Final = 1
@@ -15,7 +17,6 @@ _LONG: Final = 2**63 - 1
 _SHOWN: Final = 80
 _T = TypeVar("_T")
 _absent: Final = object()
-_decode = json.JSONDecoder().decode
 encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 """As all three headers are written."""
 
@@ -31,11 +32,8 @@ class HeaderFields:
     def __init__(self, header: str, value: bytes) -> None:
         self._header = header
         try:
-            text = value.decode()
-            fields = _decode(text)
-            if "\\u" in text:
-                encode(fields).encode()
-        except (ValueError, RecursionError) as error:
+            fields = from_json(value, cache_strings="keys")
+        except ValueError as error:
             raise MalformedHeader(f"{header} is not UTF-8 JSON ({error}): {_shown(value)}") from error
         if type(fields) is not dict:
             raise MalformedHeader(f"{header} is not a JSON object: {_shown(value)}")

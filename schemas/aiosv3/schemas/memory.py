@@ -11,7 +11,7 @@ from aiosv3.schemas.records import Outcome, ReplyTo, StepFailure, Symbol
 from aiosv3.schemas.sealing import KeyedHashes
 
 Content: TypeAlias = str | bytes | None
-KINDS: Final = ("episode", "fact", "chunk", "preference", "procedure")
+KINDS: Final = ("episode", "fact", "chunk", "preference", "procedure", "summary")
 TENANT_WIDE: Final = "tenant"
 """The scope that every agent of the tenant reads."""
 SEALED_QUERY: Final = "memory-query"
@@ -91,6 +91,9 @@ class MemoryQuery:
     content_key_id: str | None = None
     as_of_positions: tuple[MemoryPosition, ...] = ()
     from_task: str | None = None
+    model: str | None = None
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

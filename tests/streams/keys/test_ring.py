@@ -11,6 +11,7 @@ from aiosv3.schemas.keys import KeyKind
 from aiosv3.schemas.sealing import BadSeal, DataKey, KeyShredded, NoKey, open_sealed, seal
 from aiosv3.streams.errors import KeysUnavailable
 from aiosv3.streams.keys import KeyRing, KeyStore, MasterKeys, Owner, UnresolvedKey
+from aiosv3.streams.keys.ring import StartedBefore, settled
 
 Masters = Callable[[Clearance], MasterKeys]
 Another = Callable[[], KeyStore]
@@ -78,6 +79,38 @@ async def test_shredding_reaches_every_process_and_nothing_comes_back(ring: Call
     assert (await one.obtain(OWNER._replace(subject=None))).id == kept.id
     assert await one.shred("t", "s") == [later.id]
     assert await one.shred("t", "s") == []
+
+
+async def test_what_was_started_before_a_shredding_gets_no_key(another: Another, masters: Masters) -> None:
+    """Also where there was no key, and where that was said before."""
+    clock = [100]
+    one = KeyRing(another(), masters(Clearance.RESTRICTED), lambda: clock[0])
+    heard: list[tuple[str, str | None]] = []
+    one.heard.append(lambda tenant, subject, _at: heard.append((tenant, subject)))
+    for _ in range(2):
+        assert await one.shred("t", "s") == []
+    assert set(heard) == {("t", "s")}
+    (bound,) = await one.keys()
+    assert (bound.kind, bound.wrapped) == (KeyKind.SHREDDED, None)
+    at = bound.updated
+
+    async def asked(started: int | None, subject: str = "s") -> int:
+        keys = await settled(lambda: one.content_keys(Clearance.PUBLIC, "t", subject, Clearance.CONFIDENTIAL, started))
+        return len(keys.keys)
+
+    for started in (at - 1, at):
+        with pytest.raises(StartedBefore, match="what is started now is new"):
+            await asked(started)
+    assert len(await one.keys()) == 1, "none was made for it"
+    assert [await asked(at + 1), await asked(None), await asked(at, "another")] == [2, 2, 2]
+    with pytest.raises(StartedBefore):
+        await asked(at)
+    clock[0] += 10_000
+    assert len(await one.shred("t", "s")) == 2
+    last = max(key.updated for key in await one.keys() if key.kind is KeyKind.SHREDDED)
+    with pytest.raises(StartedBefore):
+        await asked(last)
+    assert await asked(last + 1) == 2
 
 
 async def test_a_late_copy_of_a_shredded_key_is_shredded_again(another: Another, ring: Callable[..., KeyRing]) -> None:

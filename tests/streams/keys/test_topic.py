@@ -87,6 +87,7 @@ async def test_what_is_no_key_is_passed_over() -> None:
     store = TopicKeys(log, CODEC, "keys")
     headers = event(b"x", "x", b"x", AVRO, b"")
     await appended(log, Outgoing("keys", 0, b"x", b"noise", headers))
+    await appended(log, Outgoing("keys", 0, b"x", b"\0\x3b\x9a\xca\0of a schema that nobody has", headers))
     await appended(log, Outgoing("keys", 0, b"x", None, headers))
     await store.append([KEY])
     assert list(await store.news()) == [KEY]

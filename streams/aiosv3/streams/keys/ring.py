@@ -16,8 +16,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
@@ -41,6 +42,15 @@ class UnresolvedKey(AiosError):
         self.resolved = resolved
 
 
+class StartedBefore(KeyShredded):
+    """A task was started before the keys of its subject were shredded: it gets no other key, and nothing of it is
+    written any more."""
+
+
+Shredded: TypeAlias = Callable[[str, str | None, int], None]
+"""Is told whose keys were shredded, tenant and subject, and when (ms)."""
+
+
 class KeyRing:
     """One for a process. ``clock``: milliseconds since the epoch."""
 
@@ -54,6 +64,8 @@ class KeyRing:
         """Why a key that was looked for cannot be had; newest last."""
         self._reading = asyncio.Lock()
         self._making = asyncio.Lock()
+        self.heard: list[Shredded] = []
+        """Who is told of what is shredded, in the loop that reads."""
 
     # -- without waiting ------------------------------------------------------------------------------------------
 
@@ -84,13 +96,35 @@ class KeyRing:
         """What is sealed in the record. Raises what :meth:`get` raises, and :class:`BadSeal`."""
         return open_sealed(self.get(key_id_of(body)), kind, record_id, body)
 
-    def content_keys(self, since: Clearance, tenant: str, subject: str | None, least: Clearance) -> ContentKeys:
-        """All that a task may need: its class may rise from ``least`` to the highest. Raises what :meth:`used` does."""
+    def content_keys(
+        self, since: Clearance, tenant: str, subject: str | None, least: Clearance, started: int | None = None
+    ) -> ContentKeys:
+        """All that a task may need: its class may rise from ``least`` to the highest. Raises what :meth:`used` does.
+
+        ``started``: when the task was (ms of the broker). Raises :class:`StartedBefore`.
+        """
+        self.check(tenant, subject, started)
         owners = [Owner(tenant, subject, each) for each in Clearance if each >= max(since, least)]
         try:
             return ContentKeys(since, {owner.clearance: self.used(owner) for owner in owners})
         except UnresolvedKey as error:
-            raise UnresolvedKey(str(error), lambda: self._prepare(owners)) from None
+            raise UnresolvedKey(str(error), lambda: self._prepare(owners, started)) from None
+
+    @property
+    def has_shredded(self) -> bool:
+        """Whether a key was ever shredded, as far as is known here."""
+        return self._table.has_shredded
+
+    def check(self, tenant: str, subject: str | None, started: int | None) -> None:
+        """Raises :class:`StartedBefore` for what was started (ms) when keys of the subject were shredded, or before.
+
+        What is started afterwards is new, and has new keys.
+        """
+        at = self._table.shredded(tenant, subject)
+        if at is not None and started is not None and started <= at:
+            raise StartedBefore(
+                "the subject of this task was forgotten after the task was started: what is started now is new"
+            )
 
     # -- with waiting ---------------------------------------------------------------------------------------------
 
@@ -136,9 +170,27 @@ class KeyRing:
     async def shred(self, tenant: str, subject: str | None) -> list[str]:
         """Destroys all keys of a subject, of every class; returns their ids. Without a subject: the tenant's own.
 
-        What was sealed with them cannot be read any more, wherever it lies. Content that comes later has a new key.
+        What was sealed with them cannot be read any more, wherever it lies. Content of what is started later has a new
+        key. Where there is no key a record says so all the same: what was started before gets none.
         """
-        return await self._end(tenant, subject, KeyKind.SHREDDED)
+        gone: list[str] = []
+        said = False
+        while True:  # until nothing is found: somebody may have made a key meanwhile, for something old
+            ended = await self._end(tenant, subject, KeyKind.SHREDDED)
+            if said and not ended:
+                return gone
+            if not ended:
+                await self._store.append([self._bound(tenant, subject)])
+            gone += ended
+            said = True
+
+    def _bound(self, tenant: str, subject: str | None) -> KeyRecord:
+        """That there is no key of what was started until now: in the place of one that is shredded, or of none."""
+        now, before = self._clock(), self._table.of(tenant, subject)
+        if before:
+            return replace(before[-1], updated=now)
+        name = DataKey.new(tenant).id
+        return KeyRecord(name, KeyKind.SHREDDED, tenant, subject, Clearance.PUBLIC.label, now)
 
     async def retire(self, tenant: str, subject: str | None) -> list[str]:
         """New content gets new keys; the old ones still open what they sealed. Returns their ids."""
@@ -153,6 +205,8 @@ class KeyRing:
         await self.refresh()
         ended = [record for record in self._table.of(tenant, subject) if _goes(record, kind)]
         now = self._clock()
+        if not ended:
+            return []
         records = [replace(record, kind=kind, updated=now) for record in ended]
         if kind is KeyKind.SHREDDED:
             records = [replace(record, master=None, wrapped=None) for record in records]
@@ -160,17 +214,23 @@ class KeyRing:
         await self.refresh()
         return [record.key_id for record in ended]
 
-    async def _prepare(self, owners: Sequence[Owner]) -> None:
+    async def _prepare(self, owners: Sequence[Owner], started: int | None = None) -> None:
         """Makes the keys that are missing. Whoever does so elsewhere comes to the same ones: the first one counts."""
         async with self._making:
             await self.refresh()
-            allowed = [owner for owner in owners if self._wrapper.may(owner.clearance)]
-            missing = [owner for owner in allowed if self._table.used(owner) is None]
-            if missing:
-                await self._store.append([await self._new(owner) for owner in missing])
-                await self.refresh()
+            with suppress(StartedBefore):
+                for owner in owners:
+                    self.check(owner.tenant, owner.subject, started)
+                await self._make(owners)
         used = [self._table.used(owner) for owner in owners]
         await self.resolve([record.key_id for record in used if record is not None])
+
+    async def _make(self, owners: Sequence[Owner]) -> None:
+        allowed = [owner for owner in owners if self._wrapper.may(owner.clearance)]
+        missing = [owner for owner in allowed if self._table.used(owner) is None]
+        if missing:
+            await self._store.append([await self._new(owner) for owner in missing])
+            await self.refresh()
 
     async def _new(self, owner: Owner) -> KeyRecord:
         key = DataKey.new(owner.tenant)
@@ -200,6 +260,8 @@ class KeyRing:
         self._refused.pop(record.key_id, None)
         if record.kind is KeyKind.SHREDDED:
             self._open.pop(record.key_id, None)
+            for tell in tuple(self.heard):
+                tell(record.tenant, record.subject, record.updated)
         return taken
 
     async def _bury(self, risen: Sequence[str]) -> None:

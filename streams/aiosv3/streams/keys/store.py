@@ -12,7 +12,7 @@ class KeyStore(Protocol):
     """Neither method blocks the loop. Both raise :class:`~aiosv3.streams.errors.KeysUnavailable`: try again.
 
     All readers see the same order. A SHREDDED or RETIRED record takes the place of that with the same id: what it held
-    is destroyed.
+    is destroyed. ``updated`` of a SHREDDED record may be told by the clock of the store, the same to all.
     """
 
     async def append(self, records: Sequence[KeyRecord]) -> None:

@@ -27,6 +27,7 @@ class KeyTable:
     def __init__(self) -> None:
         self._by_id: dict[str, KeyRecord] = {}
         self._by_owner: dict[Owner, list[str]] = {}
+        self._shredded: dict[tuple[str, str | None], int] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -36,12 +37,24 @@ class KeyTable:
         known = self._by_id.get(record.key_id)
         if known is None:
             self._by_owner.setdefault(owner_of(record), []).append(record.key_id)
-        elif known.kind is KeyKind.SHREDDED:
-            return record.kind is KeyKind.SHREDDED
+        elif known.kind is KeyKind.SHREDDED and record.kind is not KeyKind.SHREDDED:
+            return False
         elif record.kind is KeyKind.DATA:
             return True  # the first record of an id is the key
+        if record.kind is KeyKind.SHREDDED:
+            whose = record.tenant, record.subject
+            self._shredded[whose] = max(record.updated, self._shredded.get(whose, record.updated))
         self._by_id[record.key_id] = record
         return True
+
+    def shredded(self, tenant: str, subject: str | None) -> int | None:
+        """When keys of a subject were last shredded (ms), of whatever class; None: never."""
+        return self._shredded.get((tenant, subject))
+
+    @property
+    def has_shredded(self) -> bool:
+        """Whether a key was ever shredded."""
+        return bool(self._shredded)
 
     def get(self, key_id: str) -> KeyRecord | None:
         """The key of this id, as it is now."""
