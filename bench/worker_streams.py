@@ -1,10 +1,10 @@
-"""What a model worker adds to a streamed call, against bare httpx that reads the same bytes: in pairs, in one run.
+"""What a model worker adds to a streamed call, against bare aiohttp that reads the same bytes: in pairs, in one run.
 
     python bench/worker_streams.py [--pairs 3]
 
-The endpoint is a process of its own (``sse_server.py``). Bare is one httpx client for each caller, which is httpx at
-its fastest, and throws away what it reads; the worker reads a request, calls, parses each event, and encodes the
-completion. Callers start one after the other within the time of one answer, as they do in life.
+The endpoint is a process of its own (``sse_server.py``). Bare is one aiohttp session, as the worker has it, and throws
+away what it reads; the worker reads a request, calls, parses each event, and encodes the completion. Callers start one
+after the other within the time of one answer, as they do in life.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
+import aiohttp
 from measures import Watch
 
 from aiosv3.router.endpoints import Place, open_endpoint
@@ -96,19 +96,17 @@ async def measured(callers: int, each: int, spread: float, call: Call) -> Run:
 
 
 @asynccontextmanager
-async def bare(port: int, callers: int) -> Any:
-    """A call of plain httpx."""
-    clients = [httpx.AsyncClient(trust_env=False, timeout=60) for _ in range(callers)]
-    headers = {"content-type": "application/json"}
+async def bare(port: int, _callers: int) -> Any:
+    """A call of plain aiohttp."""
+    url, headers = f"http://127.0.0.1:{port}/v1/chat/completions", {"content-type": "application/json"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
-    async def call(number: int) -> None:
-        url = f"http://127.0.0.1:{port}/v1/chat/completions"
-        async with clients[number].stream("POST", url, content=ASKED, headers=headers) as response:
-            async for _ in response.aiter_raw():
-                pass
+        async def call(_number: int) -> None:
+            async with session.post(url, data=ASKED, headers=headers) as response:
+                async for _ in response.content.iter_any():
+                    pass
 
-    yield call
-    await asyncio.gather(*(client.aclose() for client in clients))
+        yield call
 
 
 @asynccontextmanager

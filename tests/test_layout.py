@@ -77,7 +77,16 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
 }
 
 LONGEST_FILE: Final = 400
-SLOW_TO_IMPORT: Final = ("confluent_kafka", "fastavro", "httpx", "prometheus_client", "pydantic_ai", "rich", "typer")
+SLOW_TO_IMPORT: Final = (
+    "aiohttp",
+    "confluent_kafka",
+    "fastavro",
+    "httpx",
+    "prometheus_client",
+    "pydantic_ai",
+    "rich",
+    "typer",
+)
 
 
 def source_files() -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Final
 from aiosv3.router.ledger.accounts import Short
 from aiosv3.router.ledger.books import Place
 from aiosv3.router.ledger.cashier import Cashier, Priced, exceeded
+from aiosv3.router.ledger.reading import DECISION_TYPE
 from aiosv3.router.policy import POLICY_VERSION, Choice, choose
 from aiosv3.router.pools import Pool, PoolTable
 from aiosv3.router.routing.book import PolicyBook
@@ -33,7 +34,6 @@ from aiosv3.streams.log import Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
 from aiosv3.streams.requests import Ask, read_request
 
-DECISION_TYPE: Final = b"aiosv3.decision"
 _CANCEL_TYPE: Final = names.CANCEL_TYPE.encode()
 _CANCELS_KEPT: Final = 100_000
 _RETURNS: Final = b"aiosv3/ledger"

@@ -85,7 +85,7 @@ class Load:
 
 
 class ModelWorker:
-    """Implements :class:`~aiosv3.streams.effector.Effector` for one pool. ``clock``: milliseconds since the epoch."""
+    """The :class:`~aiosv3.streams.effector.Effector` of a pool. ``clock``: epoch ms; ``monotonic``: seconds."""
 
     def __init__(
         self,
@@ -102,12 +102,14 @@ class ModelWorker:
         policies: PolicyBook | None = None,
         ring: KeyRing | None = None,
         alive: Callable[[], bool] = lambda: True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ring = ring
+        self._monotonic = monotonic
         self._alive = alive
         self.pool = pool
         self.policy = policy or WorkerPolicy()
-        self.guard = Guard(self.policy.guard, backing)
+        self.guard = Guard(self.policy.guard, backing, monotonic)
         self.load = Load()
         self._endpoint = endpoint
         self._topics = topics
@@ -194,7 +196,7 @@ class ModelWorker:
             if (refusal := self._refusal(request.body[0], first=not again)) is not None:
                 failure = StepFailure("ModelUnavailable", f"pool {self.pool.name} {refusal}", retryable=True)
                 return self._completion(request, epoch, Outcome.REFUSED, error=failure, usage=lost)
-            began = time.monotonic()
+            began = self._monotonic()
             ticket = guard.pace.began()
             try:
                 await guard.backing.wake()
@@ -285,7 +287,7 @@ class ModelWorker:
         return Usage() if error.spent is None else self.pool.price.usage(error.spent)
 
     def _answered(self, request: Request, epoch: int, done: Completed, began: float, lost: Usage) -> Outgoing:
-        took = round((time.monotonic() - began) * 1000)
+        took = round((self._monotonic() - began) * 1000)
         self.load.took(took)
         self.guard.answered(done, took)
         used = together(self.pool.price.usage(done.spent), lost)
@@ -299,7 +301,7 @@ class ModelWorker:
             outcome,
             error=failure,
             usage=lost,
-            latency_ms=round((time.monotonic() - began) * 1000),
+            latency_ms=round((self._monotonic() - began) * 1000),
         )
 
     def _completion(

@@ -38,7 +38,7 @@ def test_an_unknown_kind_names_those_that_there_are() -> None:
 
 
 def test_importing_loads_no_client_and_no_model() -> None:
-    look = "print(sorted({'httpx', 'openvino_genai'} & set(sys.modules)))"
+    look = "print(sorted({'aiohttp', 'httpx', 'openvino_genai'} & set(sys.modules)))"
     code = f"import sys, aiosv3.router, aiosv3.router.endpoints; {look}"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -8,6 +8,7 @@ from aiosv3.router.ledger.keeping import Keeper
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.money import LedgerEntry, LedgerKind, tree_budget
 from aiosv3.schemas.store import SchemaStore
+from aiosv3.streams.log import Outgoing
 from aiosv3.streams.testing import Host, MemoryBroker, MemoryLog
 
 HOUR = 3_600_000
@@ -64,3 +65,12 @@ async def test_an_empty_ledger_is_no_place(broker: MemoryBroker) -> None:
     one = keeper(broker)
     assert await one.restore() == []
     assert one.kept is None
+
+
+@pytest.mark.parametrize("garbage", [b"noise", b"\0\x3b\x9a\xca\0of a schema that nobody has"])
+async def test_what_nobody_can_read_is_passed_over(broker: MemoryBroker, garbage: bytes) -> None:
+    await keeper(broker).run(busy(), 0)
+    broker.append(Outgoing("ledger", 1, b"1/x", garbage, []))
+    again = keeper(broker)
+    assert [state.budget for state in await again.restore()] == ["tree/r"]
+    assert again.kept == (5, 1)

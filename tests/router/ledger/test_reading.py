@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from aiosv3.router.ledger import Booking
 from aiosv3.router.ledger.books import Place
-from aiosv3.router.ledger.reading import entry_of, place_of
+from aiosv3.router.ledger.reading import DECISION_TYPE, entry_of, place_of, said_in
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.money import LedgerEntry, LedgerKind, return_id
 from aiosv3.schemas.records import Decision, DecisionOutcome
-from aiosv3.schemas.store import SchemaStore
+from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.streams.log import Record
 
 ROUTED = Decision(
@@ -50,6 +51,15 @@ def test_a_return_books_what_it_gives_back(codec: Codec) -> None:
 def test_markers_say_nothing(codec: Codec) -> None:
     assert place_of(codec, record(None)) is None
     assert entry_of(codec, record(None)) is None
+
+
+def test_garbage_says_nothing_and_only_what_says_that_it_is_the_routers_asks_for_its_schema(codec: Codec) -> None:
+    nobodys = b"\0\x3b\x9a\xca\0of a schema that nobody has"
+    for garbage in (b"noise", b"", nobodys):
+        assert said_in(record(garbage), partial(entry_of, codec)) is None
+    ours = record(nobodys)._replace(headers=[("ce_type", DECISION_TYPE)])
+    with pytest.raises(UnresolvedSchema):
+        said_in(ours, partial(place_of, codec))
 
 
 def test_an_entry_is_read_as_it_was_written(codec: Codec) -> None:

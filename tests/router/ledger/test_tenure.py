@@ -19,7 +19,7 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.log import Outgoing
 from aiosv3.streams.metrics import MetricsCatalogue
 from aiosv3.streams.processor import Processor
-from aiosv3.streams.tenure import Wiring
+from aiosv3.streams.tenure import Phase, Wiring
 from aiosv3.streams.testing import Host, MemoryBroker, MemoryLog, MemoryMember
 
 NOW = 1_750_000_000_000
@@ -313,3 +313,33 @@ async def test_many_that_are_short_ask_nobody_twice_at_once(stage: Stage) -> Non
     await stage.until(lambda: len(stage.entries(LedgerKind.LEASE)) >= 20)
     assert books.lending.lender("tenant/x").out == 100
     assert len(stage.entries(LedgerKind.LEASE_RECALL)) == 1
+
+
+NOBODYS = b"\0\x3b\x9a\xca\0of a schema that nobody has"
+
+
+@pytest.mark.parametrize("garbage", [b"noise", NOBODYS])
+@pytest.mark.parametrize("topic", [T.router_journal(), T.decisions()])
+async def test_garbage_on_its_logs_stops_no_router_wherever_it_is(stage: Stage, topic: str, garbage: bytes) -> None:
+    """As the first record and as the last one, which a restore must get past to begin."""
+    headers = [("ce_id", b"x"), ("ce_source", b"aios.prompts/0/0")]
+    stage.broker.append(Outgoing(topic, 0, None, garbage, headers))
+    stage.settle("other", 1)
+    stage.broker.append(Outgoing(topic, 0, None, garbage, headers))
+    await stage.router("a")
+    stage.ask("one", 60)
+    await stage.until(lambda: stage.forwarded() == ["one"])
+    stage.broker.append(Outgoing(topic, 0, None, garbage, headers))
+    stage.ask("two", 30)
+    await stage.until(lambda: stage.forwarded() == ["one", "two"])
+    assert (await stage.books()).agreed.tree("r").open.keys() == {"one", "two"}
+
+
+async def test_a_record_of_a_later_router_stops_the_partition_in_words(stage: Stage) -> None:
+    """It says that it is the router's and may be about money: nothing is decided without it."""
+    headers = [("ce_id", b"x"), ("ce_source", b"aios.prompts/0/0"), ("ce_type", b"aiosv3.decision")]
+    processor = await stage.router("a")
+    stage.broker.append(Outgoing(T.decisions(), 0, None, NOBODYS, headers))
+    stage.ask("one", 60)
+    await stage.until(lambda: processor.tenures[0].phase is Phase.STOPPED)
+    assert "schema 1000000000" in processor.tenures[0].reason

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import httpx
+import aiohttp
 
 from aiosv3.router.endpoints.clients import ClientLimits, ClientPool
 from aiosv3.router.endpoints.endpoint import Probed
@@ -19,7 +19,6 @@ from aiosv3.router.endpoints.errors import (
     CallTimeout,
     EndpointError,
     MalformedReply,
-    Overloaded,
     Spent,
     StreamCut,
     Unreachable,
@@ -32,6 +31,8 @@ _LARGEST_BODY: Final = 1 << 20
 _BODY_S: Final = 5.0
 _DRAIN_S: Final = 0.25
 _LARGEST_DRAIN: Final = 1 << 16
+_PIECE: Final = 1 << 16
+"""So much of a reply is looked at in one go: what has come may hold its end, and far more behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,11 @@ class Exchange:
             if sent:
                 reading.dropped()
             raise
+        except aiohttp.ClientError as error:  # before TimeoutError, which some of them are
+            raise _lost(error, reading.spent(), reading.provider_request_id) from error
         except TimeoutError:
             words = f"no complete answer within {question.timeout_s:g} s"
             raise CallTimeout(words, spent=reading.spent() if sent else None) from None
-        except httpx.HTTPError as error:
-            raise _lost(error, reading.spent(), reading.provider_request_id) from error
 
     async def models(self, path: str) -> Probed:
         """A health check: lists the models. Raises ``EndpointError``; nothing is billed."""
@@ -103,29 +104,29 @@ class Exchange:
                 headers = {**self._headers, "accept": "application/json"}
                 async with client.stream("GET", path, headers=headers) as response:
                     body = await self._body(response)
-                    if response.status_code != 200:
-                        raise refused(response.status_code, response.headers, body)
+                    if response.status != 200:
+                        raise refused(response.status, response.headers, body)
+        except aiohttp.ClientError as error:
+            raise _lost(error, None, None) from error
         except TimeoutError:
             raise CallTimeout(f"no answer to the health check within {self._reply.probe_s:g} s") from None
-        except httpx.HTTPError as error:
-            raise _lost(error, None, None) from error
         return Probed(_model_names(body), round((time.monotonic() - began) * 1000))
 
     async def aclose(self) -> None:
         """Closes all connections."""
         await self._pool.aclose()
 
-    async def _answer(self, response: httpx.Response, reading: Reading) -> None:
+    async def _answer(self, response: aiohttp.ClientResponse, reading: Reading) -> None:
         headers = response.headers
         reading.provider_request_id = headers.get("x-request-id") or headers.get("request-id")
-        if response.status_code != 200:
-            raise refused(response.status_code, headers, await self._body(response))
+        if response.status != 200:
+            raise refused(response.status, headers, await self._body(response))
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream":
             raise self._no_stream(kind, await self._body(response), reading)
         if (coding := headers.get("content-encoding", "identity")) != "identity":
             raise reading.malformed(f"content encoding {coding[:60]!r}, which was not asked for")
-        chunks = response.aiter_raw()
+        chunks = response.content.iter_chunked(_PIECE)
         await self._events(chunks, reading)
         await _drain(chunks)
 
@@ -163,12 +164,12 @@ class Exchange:
             return event
         return ServerEvent(event.event, event.data.replace(self._secret, "***"))
 
-    async def _body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         """What comes of a body within a few seconds and a megabyte."""
         body = bytearray()
-        with suppress(TimeoutError, httpx.HTTPError):
+        with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(_BODY_S):
-                async for chunk in response.aiter_raw():
+                async for chunk in response.content.iter_chunked(_PIECE):
                     body += chunk
                     if len(body) > _LARGEST_BODY:
                         break
@@ -183,7 +184,7 @@ def is_header_value(text: str) -> bool:
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Reads to the end behind the finish marker: only then can the connection serve the next call."""
     size = 0
-    with suppress(TimeoutError, httpx.HTTPError):
+    with suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(_DRAIN_S):
             async for chunk in chunks:
                 size += len(chunk)
@@ -191,16 +192,12 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
                     return
 
 
-def _lost(error: httpx.HTTPError, spent: Spent | None, request_id: str | None) -> EndpointError:
+def _lost(error: aiohttp.ClientError, spent: Spent | None, request_id: str | None) -> EndpointError:
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.UnsupportedProtocol):
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
         return Unreachable(words)
-    if isinstance(error, httpx.PoolTimeout):
-        return Overloaded(words)
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, aiohttp.ServerTimeoutError):
         return CallTimeout(words, spent=spent, provider_request_id=request_id)
-    if isinstance(error, httpx.DecodingError):
-        return MalformedReply(words, spent=spent, provider_request_id=request_id)
     return StreamCut(f"connection lost ({words})", spent=spent, provider_request_id=request_id)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from aiosv3.router.ledger.states import lender_state, newest, state_of
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.money import LedgerState
-from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.answers import AVRO, event
 from aiosv3.streams.log import Outgoing
 from aiosv3.streams.tenure import all_appended, appended
@@ -55,14 +54,11 @@ class Keeper:
         return states
 
     async def _state(self, value: bytes) -> LedgerState | None:
-        while True:
-            try:
-                return self._codec.decode_as(LedgerState, value)
-            except UnresolvedSchema as error:
-                await self._codec.store.resolve(error.schema_id)
-            except WireError as error:
-                _LOG.warning("%s[%s] has a state that cannot be read: %s", self._topic, self._partition, error)
-                return None
+        try:
+            return await self._codec.read_as(LedgerState, value)
+        except WireError as error:
+            _LOG.warning("%s[%s] has a state that cannot be read: %s", self._topic, self._partition, error)
+            return None
 
     async def run(self, books: Books, clock_ms: int) -> None:
         """States what has changed since the last time. Raises :class:`AiosError` where the log does not take it."""

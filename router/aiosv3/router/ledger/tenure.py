@@ -14,10 +14,10 @@ from aiosv3.router.ledger.books import Books, Place
 from aiosv3.router.ledger.borrowing import Borrower, Patience
 from aiosv3.router.ledger.cashier import Cashier
 from aiosv3.router.ledger.keeping import Keeper
-from aiosv3.router.ledger.reading import entry_of, place_of
+from aiosv3.router.ledger.reading import entry_of, place_of, said_in
 from aiosv3.router.ledger.settling import entry_outgoing, unused
 from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
+from aiosv3.schemas.errors import AiosError, RegistryUnavailable
 from aiosv3.schemas.money import LedgerEntry, LedgerKind, overruled_id
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.schemas.topics import Topics
@@ -138,19 +138,16 @@ class RouterTenure(EffectorTenure):
         self.pump()
 
     def _tell(self, record: Record) -> None:
-        try:
-            if record.topic == self.wiring.own_topic:
-                self.books.read(record.offset, place_of(self._codec, record))
-            else:
-                entry = entry_of(self._codec, record)
-                said = self.books.told(record.offset, entry)
-                if self._borrower is not None and entry is not None:
-                    self._borrower.heard(entry)
-                    for one in said:
-                        self._say(one)
-        except WireError as error:
-            where = f"{record.topic}[{record.partition}]@{record.offset}"
-            _LOG.warning("%s says nothing that the ledger can read: %s", where, error)
+        """The books are told of every record, of what is none of the ledger's too: they count the places."""
+        if record.topic == self.wiring.own_topic:
+            self.books.read(record.offset, said_in(record, partial(place_of, self._codec)))
+            return
+        entry = said_in(record, partial(entry_of, self._codec))
+        said = self.books.told(record.offset, entry)
+        if self._borrower is not None and entry is not None:
+            self._borrower.heard(entry)
+            for one in said:
+                self._say(one)
 
     # -- restore --------------------------------------------------------------------------------------------------
 
