@@ -13,7 +13,7 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.errors import DataLost, NewerCommit
 from aiosv3.streams.log import Committed, Record, Start
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
-from aiosv3.streams.truncation import JournalTruncation
+from aiosv3.streams.truncation import KEPT_S, JournalTruncation
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -22,9 +22,12 @@ OpenTenure: TypeAlias = Callable[[int, Committed | None, Commit], Tenure]
 
 
 class Processor:
-    """Implements :class:`~aiosv3.streams.log.Listener`. ``commit_every`` is in seconds."""
+    """Implements :class:`~aiosv3.streams.log.Listener`. ``commit_every`` and ``journal_kept`` are in seconds."""
 
-    def __init__(self, wiring: Wiring, open_tenure: OpenTenure, *, commit_every: float = 1.0) -> None:
+    def __init__(
+        self, wiring: Wiring, open_tenure: OpenTenure, *, commit_every: float = 1.0, journal_kept: float = KEPT_S
+    ) -> None:
+        self._journal_kept = journal_kept
         self._wiring = wiring
         self._open_tenure = open_tenure
         self._commit_every = commit_every
@@ -199,7 +202,7 @@ class Processor:
             return
         truncation = self._truncations.get(partition)
         if truncation is None:
-            truncation = JournalTruncation(self._wiring.log, self._wiring.journal_topic, partition)
+            truncation = JournalTruncation(self._wiring.log, self._wiring.journal_topic, partition, self._journal_kept)
             self._truncations[partition] = truncation
         now = asyncio.get_running_loop().time()
         truncation.committed(now, commit.journal)

@@ -54,3 +54,9 @@ def test_secrets_are_not_shown() -> None:
     assert "secret" not in repr(connection)
     config = connection.config(_watch(), fetch_wait_max_ms=5)
     assert (config["sasl.password"], config["fetch.wait.max.ms"]) == ("secret", 5)
+
+
+@pytest.mark.parametrize("code", [KafkaError._DESTROY_BROKER, KafkaError.NOT_CONTROLLER, KafkaError.NOT_COORDINATOR])
+def test_a_broker_that_goes_while_it_is_asked_is_no_refusal(code: int) -> None:
+    """Whoever waits out what passes must not end over it."""
+    assert isinstance(_watch().failure(KafkaError(code), "asking"), BrokerUnavailable)

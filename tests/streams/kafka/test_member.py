@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
-from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused
+from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings
 from aiosv3.streams.log import Committed, Start
 
 from .conftest import PROTOCOLS, Cluster, Recorder
@@ -347,3 +347,36 @@ async def test_no_broker_is_one_clear_error() -> None:
         assert not await member.commit(0, Committed(0, ""))
         await member.leave()
     assert time.monotonic() - began < 25
+
+
+async def test_a_member_of_the_same_name_takes_over_at_once_and_the_earlier_one_is_out(
+    cluster: Cluster, topic_prefix: str
+) -> None:
+    """What a killed worker had goes to its next life without a session's wait; a zombie commits nothing over it."""
+    tasks = cluster.topics.create("tasks", 2)
+    settings = MemberSettings(session_ms=60_000, instance_id="place-1")  # far longer than the test may take
+    first, heir = Recorder(tasks), Recorder(tasks)
+    zombie = cluster.member(topic_prefix + "g", first, settings=settings)
+    await zombie.join(first)
+    await first.until(lambda: set(first.owned) == {0, 1})
+    assert await zombie.commit(0, Committed(0, "zombie"))
+    member = cluster.member(topic_prefix + "g", heir, settings=settings)
+    await member.join(heir)
+    await heir.until(lambda: set(heir.owned) == {0, 1})
+    assert heir.commits[0] == Committed(0, "zombie")
+    assert await member.commit(0, Committed(0, "heir"))
+    assert not await zombie.commit(0, Committed(0, "late"))
+    await first.until(lambda: ("lost", 0) in first.events and ("lost", 1) in first.events)
+    assert member.alive()
+
+
+async def test_a_named_and_an_unnamed_member_share_a_group(cluster: Cluster, topic_prefix: str) -> None:
+    """``aiosv3 up`` names its workers; one that somebody starts beside them speaks the other protocol."""
+    tasks = cluster.topics.create("tasks", 4)
+    named, plain = Recorder(tasks), Recorder(tasks)
+    await cluster.member(topic_prefix + "g", named, settings=MemberSettings(instance_id="place-1")).join(named)
+    await named.until(lambda: len(named.owned) == 4)
+    await cluster.member(topic_prefix + "g", plain, protocol=PROTOCOLS[1]).join(plain)
+    await plain.until(lambda: len(plain.owned) == 2)
+    await named.until(lambda: len(named.owned) == 2)
+    assert set(named.owned) | set(plain.owned) == {0, 1, 2, 3}

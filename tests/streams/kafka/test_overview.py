@@ -25,6 +25,7 @@ async def test_topics_bounds_and_moments_of_many_partitions_at_once(cluster: Clu
     assert await overview.bounds(counts) == {(one, 0): (0, 0), (one, 1): (1, 3), (two, 0): (0, 0)}
     assert await overview.offsets_at(counts, first[2].timestamp + 60_000) == {(one, 0): 0, (one, 1): 3, (two, 0): 0}
     assert (await overview.offsets_at(counts, first[0].timestamp))[one, 1] <= 1
+    assert await overview.newest(counts) == {one: first[2].timestamp}
     assert await overview.bounds({}) == {}
     assert (await overview.configs([two]))[two]["cleanup.policy"] == "delete"
     assert await overview.configs([]) == {}

@@ -41,6 +41,12 @@ def test_classic_where_the_protocol_is_off_or_unknown() -> None:
     assert decide({}, 6_000).session_ms == 6_000
 
 
+def test_a_static_member_is_classic_wherever_it_is() -> None:
+    chosen = decide(_NEW | {"group.consumer.session.timeout.ms": "6000"}, 6_000, static=True)
+    assert (chosen.name, chosen.session_ms) == ("classic", 6_000)
+    assert "static" in chosen.reason
+
+
 def test_settings_of_both() -> None:
     classic = decide({}, 6_000).config("me")
     assert classic["partition_assignment_strategy"] == "cooperative-sticky"

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from aiosv3.streams.errors import BrokerUnavailable
-from aiosv3.streams.kafka import Connection, reader
+from aiosv3.streams.kafka import Connection, KafkaRefused, reader
 from aiosv3.streams.kafka.reader import Place, RangeReader
 
 
@@ -59,6 +59,40 @@ def test_a_partition_that_stays_without_a_leader_is_to_be_tried_later(
     monkeypatch.setattr(reader, "_APPEAR", 0.0)
     found, _ = moved(1_000)
     with pytest.raises(BrokerUnavailable, match="leader"):
+        found.bounds("t", 0)
+
+
+class Deaf(Moving):
+    """A consumer that knows no partition. ``known``: what a broker says when asked, None: none answers."""
+
+    def __init__(self, known: dict[str, Any] | None) -> None:
+        super().__init__(0)
+        self._known = known
+
+    def offsets_for_times(self, places: list[TopicPartition], timeout: float) -> list[Any]:
+        raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        if self._known is None:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return type("Listed", (), {"topics": self._known})
+
+    def poll(self, timeout: float) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [(None, BrokerUnavailable), ({"t": type("T", (), {"partitions": {0: 0}})}, BrokerUnavailable), ({}, KafkaRefused)],
+)
+def test_only_a_broker_can_say_that_a_partition_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, Any] | None, said: type[Exception]
+) -> None:
+    """A client whose broker is down says so of any: that passes, and nobody may end over it."""
+    monkeypatch.setattr(reader, "_APPEAR", 0.0)
+    monkeypatch.setattr(reader, "Consumer", lambda _config: Deaf(known))
+    found = RangeReader(Connection("nowhere:1"), "read_uncommitted", 1.0, 10)
+    with pytest.raises(said):
         found.bounds("t", 0)
 
 

@@ -56,6 +56,9 @@ NO_ANSWER: Final = (
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
         KafkaError._WAIT_COORD,
+        KafkaError._DESTROY_BROKER,  # the one that was asked is gone from the client's list while it was asked
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_COORDINATOR,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.BROKER_NOT_AVAILABLE,

@@ -82,7 +82,7 @@ class ClientWatch:
         """librdkafka's ``error_cb``: informational, except that only it tells of a wrong password."""
         if error.code() in codes.NOT_LET_IN:
             self.authentication = error.str()
-        if error.fatal():
+        if error.fatal() or error.code() == codes.FATAL:
             self.fatal = error
         self._say(error.name(), logging.WARNING, error.str())
 

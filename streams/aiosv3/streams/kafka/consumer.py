@@ -25,7 +25,7 @@ from aiosv3.streams.log import Committed, Listener, Start
 _LOG = logging.getLogger("aiosv3.streams.kafka")
 _BATCH: Final = 500
 _IDLE: Final = 0.1
-_BUSY: Final = 0.005  # a command waits for the poll in progress: polls are short while there is work
+_BUSY: Final = 0.02  # a command waits for the poll in progress, which records end: polls are short while there is work
 _WORK: Final = 2.0
 _TIMEOUT: Final = 5.0
 _AGAIN: Final = 1.0
@@ -143,8 +143,10 @@ class GroupConsumer:
                 on_lost=self._on_lost,
             )
             self._relay.call(self._joined)
-            while not self._leaving:
+            while not self._leaving and self._watch.fatal is None:
                 self._turn()
+            if self._watch.fatal is not None:
+                self._forget()  # fenced, say: another has its place, so there is nothing to give back
             self._hear_if_unsure()  # and give all back before librdkafka closes: it may refuse a commit then
             self._give_back(list(self._owned))
         finally:
@@ -220,9 +222,6 @@ class GroupConsumer:
             return
         if error.fatal():
             _LOG.critical("group %s: this member is out for good: %s", self._subscription.group, explain(error))
-            self._forget()
-            self._leaving = True
-            return
         self._watch.on_error(error)
 
     def _data_lost(self, topic: str, partition: int, needed: int) -> None:

@@ -7,7 +7,8 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -25,33 +26,60 @@ _FETCH_MS: Final = 100
 _ANSWER_S: Final = 10.0
 _BATCH: Final = 1_000
 _EARLIEST: Final = -2
+_RECORD: Final = 500
+"""Bytes of a record beside its value, about."""
+_HOLD: Final = 1 << 25
+"""Bytes of a partition that may wait for whoever follows it."""
 
 Item: TypeAlias = Sequence[Record] | AiosError | None
 Place: TypeAlias = tuple[str, int]
 
 
-class _Stream(NamedTuple):
-    """One partition that somebody follows; None in the queue ends it."""
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One partition that somebody follows; None in the queue ends it.
+
+    ``given`` is counted by the thread, ``taken`` by the loop: what lies between them waits in ``items``.
+    """
 
     place: Place
     start: int
     loop: asyncio.AbstractEventLoop
     items: asyncio.Queue[Item]
+    given: int = 0
+    taken: int = 0
+    paused: bool = False
 
     def give(self, item: Item) -> None:
         """From the thread. A loop that is closed has nobody who listens."""
+        self.given += _size(item)
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.items.put_nowait, item)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that nobody has taken yet."""
+        return self.given - self.taken
+
+
+def _size(item: Item) -> int:
+    if not isinstance(item, Sequence):
+        return 0
+    return sum(_RECORD + len(record.value or b"") for record in item)
+
 
 class KafkaFollower:
-    """:class:`aiosv3.streams.following.Follower` on one cluster. The thread starts with the first partition."""
+    """:class:`aiosv3.streams.following.Follower` on one cluster. The thread starts with the first partition.
 
-    def __init__(self, connection: Connection) -> None:
+    Of a partition whose records nobody takes at most about ``hold`` bytes wait here: the rest is fetched later.
+    """
+
+    def __init__(self, connection: Connection, hold: int = _HOLD) -> None:
         self._connection = connection
+        self._hold = hold
         self._orders: queue.SimpleQueue[Callable[[_Thread], None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._followed: set[Place] = set()
+        self._followed: dict[Place, _Stream] = {}
         self._closed = False
 
     async def follow(self, topic: str, partition: int, start: int) -> AsyncIterator[Sequence[Record]]:
@@ -61,22 +89,22 @@ class KafkaFollower:
             raise ValueError(f"{topic}[{partition}] is followed already: share the one that does")
         if self._closed:
             return
-        self._followed.add(place)
-        stream = _Stream(place, start, asyncio.get_running_loop(), asyncio.Queue())
+        stream = self._followed[place] = _Stream(place, start, asyncio.get_running_loop(), asyncio.Queue())
         self._order(lambda thread: thread.begin(stream))
         try:
             while (item := await stream.items.get()) is not None:
                 if isinstance(item, AiosError):
                     raise item
                 yield item
+                stream.taken += _size(item)
         finally:
-            self._followed.discard(place)
+            del self._followed[place]
             self._order(lambda thread: thread.end(stream))
 
     def _order(self, order: Callable[[_Thread], None]) -> None:
         self._orders.put(order)
         if self._thread is None and not self._closed:
-            work = _Thread(self._connection, self._orders)
+            work = _Thread(self._connection, self._orders, self._hold)
             self._thread = threading.Thread(target=work.run, name="aiosv3-kafka-follow", daemon=True)
             self._thread.start()
 
@@ -91,8 +119,9 @@ class KafkaFollower:
 class _Thread:
     """The consumer and what it follows; touched by its own thread only."""
 
-    def __init__(self, connection: Connection, orders: queue.SimpleQueue[Callable[[_Thread], None]]) -> None:
+    def __init__(self, connection: Connection, orders: queue.SimpleQueue[Callable[[_Thread], None]], hold: int) -> None:
         self._orders = orders
+        self._hold = hold
         self._watch = ClientWatch(connection, f"follower {connection.client_id}")
         self._streams: dict[Place, _Stream] = {}
         self._stopping = False
@@ -115,6 +144,7 @@ class _Thread:
                 self._obey()
                 if self._streams and not self._stopping:
                     self._deliver(self._fetch())
+                    self._spare()
         finally:
             for stream in self._streams.values():
                 stream.give(None)
@@ -129,6 +159,8 @@ class _Thread:
         """Follows one less, if it is still this one."""
         if self._streams.get(stream.place) is stream:
             del self._streams[stream.place]
+            if stream.paused:  # or it is paused still when it is followed again
+                self._consumer.resume([TopicPartition(*stream.place)])
             self._consumer.incremental_unassign([TopicPartition(*stream.place)])
 
     def stop(self) -> None:
@@ -145,6 +177,16 @@ class _Thread:
     def _fetch(self) -> list[Message]:
         first = self._consumer.poll(_SLICE_S)
         return [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
+
+    def _spare(self) -> None:
+        """Fetches no more of what nobody takes, until half of what waits is taken."""
+        for stream in self._streams.values():
+            if not stream.paused and stream.waiting > self._hold:
+                self._consumer.pause([TopicPartition(*stream.place)])
+                stream.paused = True
+            elif stream.paused and stream.waiting < self._hold // 2:
+                self._consumer.resume([TopicPartition(*stream.place)])
+                stream.paused = False
 
     def _deliver(self, messages: list[Message]) -> None:
         batches: dict[Place, list[Record]] = {}

@@ -83,7 +83,8 @@ class KafkaMember:
         for a topic that is not there.
         """
         if self.protocol is None:
-            self.protocol = await choose_group_protocol(self.connection, self._settings.session_ms)
+            static = self._settings.instance_id is not None
+            self.protocol = await choose_group_protocol(self.connection, self._settings.session_ms, static=static)
         watch = ClientWatch(self.connection, f"member {self._subscription.group}")
         config = self.connection.config(
             watch,

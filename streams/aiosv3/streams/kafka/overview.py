@@ -31,6 +31,7 @@ _TIMEOUT: Final = 5.0
 _NO_RECORD: Final = -1
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_NEWEST: Final[OffsetSpec] = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
 
 Partitions = Mapping[str, int]
 """Topic -> number of partitions."""
@@ -118,6 +119,13 @@ class Overview:
         found = await self._offsets(counts, OffsetSpec.for_timestamp(max(0, timestamp)))
         return {place: ends[place] if offset == _NO_RECORD else offset for place, offset in found.items()}
 
+    async def newest(self, counts: Partitions) -> dict[str, int]:
+        """By topic the broker time (ms) of its newest record; an empty topic is left out."""
+        found: dict[str, int] = {}
+        for (topic, _), time in (await self._listed_offsets(counts, _NEWEST, lambda info: int(info.timestamp))).items():
+            found[topic] = max(time, found.get(topic, _NO_RECORD))
+        return {topic: time for topic, time in found.items() if time >= 0}
+
     async def groups(self, names: Iterable[str]) -> dict[str, Group]:
         """The groups of these names; one that there is not is ``dead``, without members."""
         wanted = list(names)
@@ -146,12 +154,17 @@ class Overview:
             raise self._watch.failure(error_of(failure), "asking for topics") from failure
 
     async def _offsets(self, counts: Partitions, spec: OffsetSpec) -> dict[Place, int]:
+        return await self._listed_offsets(counts, spec, lambda info: int(info.offset))
+
+    async def _listed_offsets(
+        self, counts: Partitions, spec: OffsetSpec, read: Callable[[Any], int]
+    ) -> dict[Place, int]:
         asked = {TopicPartition(name, number): spec for name, count in counts.items() for number in range(count)}
         if not asked:
             return {}
         futures = self._ask(lambda: self._client.list_offsets(asked, request_timeout=self._timeout))
         found = await self._all(futures, "asking for offsets")
-        return {(place.topic, place.partition): info.offset for place, info in found.items()}
+        return {(place.topic, place.partition): read(info) for place, info in found.items()}
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         """Starts a request. What the client refuses at once comes out in words too."""

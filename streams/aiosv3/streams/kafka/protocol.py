@@ -46,25 +46,31 @@ class GroupProtocol:
         }
 
 
-async def choose_group_protocol(connection: Connection, wanted_session_ms: int = CLASSIC_SESSION_MS) -> GroupProtocol:
+async def choose_group_protocol(
+    connection: Connection, wanted_session_ms: int = CLASSIC_SESSION_MS, *, static: bool = False
+) -> GroupProtocol:
     """KIP-848 where the broker has it with a session of at most ``wanted_session_ms``, else classic.
 
-    A dead member is noticed after one session: KIP-848 takes that time from the broker (45 s by default).
+    A dead member is noticed after one session: KIP-848 takes that time from the broker (45 s by default). A ``static``
+    one is classic: it is let in again at once, while KIP-848 keeps a name from its next holder for that session. Both
+    kinds may be in one group.
     """
     settings = await asyncio.to_thread(_broker_settings, connection)
-    return decide(settings, wanted_session_ms)
+    return decide(settings, wanted_session_ms, static=static)
 
 
-def decide(settings: Mapping[str, str], wanted_session_ms: int) -> GroupProtocol:
+def decide(settings: Mapping[str, str], wanted_session_ms: int, *, static: bool = False) -> GroupProtocol:
     """The choice, from the settings of a broker (empty where it does not show them)."""
     session = int(settings.get(_SESSION, "0"))
     protocols = [name.strip() for name in settings.get(_PROTOCOLS, "").split(",")]
     enabled = session > 0 and "consumer" in protocols
-    if enabled and session <= wanted_session_ms:
+    if enabled and session <= wanted_session_ms and not static:
         return GroupProtocol("consumer", session, f"KIP-848: the broker's {_SESSION} is {session}")
     least, most = int(settings.get(_LEAST, "0")), int(settings.get(_MOST, "1800000"))
     classic = min(max(wanted_session_ms, least), most)
-    if enabled:
+    if static:
+        why = "a static member, which is let in again at once when it was killed"
+    elif enabled:
         why = f"the broker's {_SESSION} is {session}, over {wanted_session_ms}: lower it to use KIP-848"
     elif session:
         why = f"{_PROTOCOLS} of the broker does not hold 'consumer'"

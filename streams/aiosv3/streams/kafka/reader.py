@@ -132,10 +132,22 @@ class RangeReader:
                 return found.offset
             if error.code() not in codes.MISSING | codes.LEADERLESS or time.monotonic() >= by:
                 self._consumer.poll(0)  # lets the client tell why (error_cb)
+                error = self._confirmed(error, topic, partition)
                 raise self._watch.failure(error, f"asking for offsets of {topic}[{partition}]")
             if error.code() in codes.LEADERLESS:
                 self._look_up(topic)
             time.sleep(0.02)  # a topic just created may not have reached this broker yet, nor a leader been chosen
+
+    def _confirmed(self, error: KafkaError, topic: str, partition: int) -> KafkaError:
+        """A client whose broker is down says of any partition that it does not know it: only a broker can say so."""
+        if error.code() not in codes.MISSING:
+            return error
+        try:
+            known = self._consumer.list_topics(topic, timeout=self._timeout).topics.get(topic)
+        except KafkaException as failure:
+            return error_of(failure)
+        there = known is not None and partition in known.partitions
+        return KafkaError(codes.TIMED_OUT, "its broker came back this moment") if there else error
 
     def _meet(self, topic: str) -> None:
         """A topic that the client does not know would wait for the next round of its look-ups, a second apart."""
