@@ -22,6 +22,7 @@ from aiosv3.agents.errors import (
     RecordRejected,
     StepError,
     StepTimeout,
+    SubjectForgotten,
     ToolFailed,
     TreeCancelled,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Secret",
     "StepError",
     "StepTimeout",
+    "SubjectForgotten",
     "SyncClient",
     "SyncHandle",
     "Task",

@@ -18,6 +18,7 @@ from aiosv3.agents.memory import MemorySteps
 from aiosv3.agents.people import PeopleSteps
 from aiosv3.agents.progress import ProgressCalls
 from aiosv3.agents.prompting import complexity_of, needs_of, prompt_of, prompt_parts, stored_class, tokens_of
+from aiosv3.agents.remembering.steps import RememberingSteps
 from aiosv3.agents.starting import StartSteps
 from aiosv3.agents.steps import CallStep, LocalStep, ModelStep, ToolStep, due_after, request_hash
 from aiosv3.agents.tools import Tool, arguments_text
@@ -55,7 +56,7 @@ class Running(TypedDict, total=False):
     label: str
 
 
-class Context(PeopleSteps, MemorySteps, StartSteps, ProgressCalls, StateAccess[S]):
+class Context(PeopleSteps, MemorySteps, RememberingSteps, StartSteps, ProgressCalls, StateAccess[S]):
     """The agent's only way out. Its futures are asyncio's own: ``await``, ``gather``, ``TaskGroup``, ``timeout`` work.
 
     A step that fails raises a :class:`~aiosv3.agents.errors.StepError` where it is awaited.

@@ -79,8 +79,10 @@ class Migrations:
     def recall(self, entries: Iterable[JournalEntry]) -> None:
         """The journal that the task will be fed."""
         for entry in entries:
+            if control_of(entry.record) != MIGRATE:
+                continue
             start = _content(entry.record).get("from")
-            if control_of(entry.record) == MIGRATE and isinstance(start, int):
+            if isinstance(start, int):
                 self._ranges.append((start, entry.offset))
 
     def void(self, entry: JournalEntry) -> bool:

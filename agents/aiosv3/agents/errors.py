@@ -16,6 +16,7 @@ AiosError
     ├── Denied             a person said no
     ├── StepTimeout        no answer before the deadline
     ├── ContentShredded    the step's answer is sealed with a key that was shredded
+    ├── SubjectForgotten   whom the called task was about was forgotten while it was open
     ├── TreeCancelled      the tree that this step belongs to was cancelled: its model calls are not routed
     ├── InvalidContent     what a person or a sender of messages said is not of the asked type
     └── RecordRejected     the log does not take the step's request or answer (too large, no such topic)
@@ -131,6 +132,10 @@ class TreeCancelled(StepError):
     """The tree of this task was cancelled: the router sends no further model call of it anywhere."""
 
 
+class SubjectForgotten(TreeCancelled):
+    """Whom the task was about was forgotten while it was open: it was ended. What is started afterwards is new."""
+
+
 class InvalidContent(StepError):
     """A person's answer or a message is not of the type that was asked for."""
 
@@ -155,6 +160,7 @@ _BY_NAME = {
         StepTimeout,
         TreeCancelled,
         ContentShredded,
+        SubjectForgotten,
         InvalidContent,
         RecordRejected,
     )

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from aiosv3.agents.facts import JournalEntry
+    from aiosv3.agents.remembering.searching import Expand, Rerank
     from aiosv3.agents.task import TaskRun
 
-Kind: TypeAlias = Literal["episode", "fact", "chunk", "preference", "procedure"]
+Kind: TypeAlias = Literal["episode", "fact", "chunk", "preference", "procedure", "summary"]
 _OWN: Final = "agent"
 _RANGES: Final = {
     "trust": (0, 2),
@@ -81,7 +82,8 @@ class Memories(list[Memory]):
     """What a recall found, best first.
 
     ``as_of``: by partition of the memory log, the first event that was not known yet. ``lag``: records that were on the
-    log and not known. ``degraded``: something was amiss, and more might be found later.
+    log and not known. ``degraded``: something was amiss, and more might be found later. ``expanded``, ``reranked``: a
+    model has helped.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class Memories(list[Memory]):
         self.as_of = dict(as_of or {})
         self.lag = lag
         self.degraded = degraded
+        self.expanded = False
+        self.reranked = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,15 @@ class MemorySteps:
         supersedes: str | None = None,
         trust: int = 1,
         importance: float = 0.0,
+        model: str | None = None,
         name: str | None = None,
     ) -> asyncio.Future[Remembered]:
         """Remembers ``text``. It is sent even if nobody awaits it; who does has it found by all later recalls.
 
         The same text again is the same memory; ``key`` makes it the next version of what was remembered under it.
         ``source``, ``position``: the conversation and the turn, the document and the chunk. ``trust=0`` keeps it in
-        quarantine: for what came from outside. Raises MemoryRefused, ClearanceDenied (a scope of others).
+        quarantine: for what came from outside. ``model``: which one has found it, or put it so. Raises MemoryRefused,
+        ClearanceDenied (a scope of others).
         """
         run = self._run
         step_id = run.next_id(name)
@@ -174,6 +180,7 @@ class MemorySteps:
             supersedes=supersedes,
             trust=trust,
             importance=importance,
+            model=model,
         )
         step = MemoryStep(id=step_id, hash=_hashed(query), first_sent=run.now, query=query, key=place)
         return run.issue(step, lambda entry: self._seen(entry, step_id, Remembered))
@@ -187,23 +194,28 @@ class MemorySteps:
         scope: str | None = None,
         kinds: Sequence[Kind] = (),
         sources: Sequence[str] = (),
+        tasks: Sequence[str] = (),
+        models: Sequence[str] = (),
         as_of: datetime | Mapping[int, int] | None = None,
         valid_at: datetime | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         min_trust: int = 1,
         timeout: timedelta | None = None,
+        expand: bool | Expand = False,
+        rerank: bool | Rerank = False,
         name: str | None = None,
     ) -> asyncio.Future[Memories]:
         """The ``k`` memories that fit best; without a ``query`` the newest.
 
         Of all scopes that this agent may read, or of one. ``as_of``: what was known then, at a time or as of
         an earlier answer (its ``as_of``); ``valid_at``, ``since``,
-        ``until``: what held then, as far as is known now. Raises (on await) MemoryUnavailable, AsOfPruned,
+        ``until``: what held then, as far as is known now. ``sources``, ``tasks``, ``models``: only what came from one
+        of these. ``expand``: a model finds other words for the ``query``;
+        ``rerank``: a model puts what was found in order. Each is one more model call; without its answer the recall is
+        the plain one, ``degraded``. Raises (on await) MemoryUnavailable, AsOfPruned,
         ClearanceDenied (a scope of others), StepTimeout after ``timeout``.
         """
-        run = self._run
-        step_id = run.next_id(name)
         asked = _query(
             MemoryAction.RECALL,
             query,
@@ -212,6 +224,8 @@ class MemorySteps:
             k=k,
             kinds=tuple(kinds),
             sources=tuple(sources),
+            tasks=tuple(tasks),
+            models=tuple(models),
             as_of=_ms(as_of) if isinstance(as_of, datetime) else None,
             as_of_positions=_positions(as_of),
             at=_ms(valid_at),
@@ -219,6 +233,15 @@ class MemorySteps:
             until=_ms(until),
             min_trust=min_trust,
         )
+        if asked.content is None or not (expand or rerank):
+            return self._recall(asked, timeout, name)
+        from aiosv3.agents.remembering.searching import searched
+
+        return searched(self, asked, lambda one: self._recall(one, timeout, None), expand, rerank)
+
+    def _recall(self, asked: MemoryQuery, timeout: timedelta | None, name: str | None) -> asyncio.Future[Memories]:
+        run = self._run
+        step_id = run.next_id(name)
         hashed = _hashed(asked)
         known = tuple(MemoryPosition(*place) for place in sorted(run.remembered.items()))
         step = MemoryStep(
@@ -282,7 +305,8 @@ def _query(action: MemoryAction, text: str | None, **asked: Any) -> MemoryQuery:
     said: dict[str, Any] = {
         name: _printable(value) if isinstance(value, str) else value for name, value in asked.items()
     }
-    said["sources"] = tuple(map(_printable, asked.get("sources", ())))
+    for name in ("sources", "tasks", "models"):
+        said[name] = tuple(map(_printable, asked.get(name, ())))
     return MemoryQuery("", "", "", "", "", action, content=_printable(text or "") or None, **said)
 
 

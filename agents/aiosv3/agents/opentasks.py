@@ -167,7 +167,7 @@ def task_of(record: Record, identity: Identity, setup: AgentSetup) -> Task:
     seals = setup.seals
     grant = seals.admitted(grant_of(record, identity, setup.agent, setup.defaults), record)
     value = input_of(record, setup.schemas, setup.codec, lambda raw: seals.value(identity.id, raw))
-    keys = seals.keys(grant, max(grant.clearance, setup.agent.clearance))
+    keys = seals.keys(grant, max(grant.clearance, setup.agent.clearance), record.timestamp)
     return admitted(record, identity, grant, value, wishes_of(record), keys)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from aiosv3.agents.agent import Limits
 from aiosv3.agents.errors import BudgetExceeded
 from aiosv3.agents.pending import Pending
 from aiosv3.agents.steps import CallStep, Step
 from aiosv3.schemas.records import Usage
+
+_NOTHING: Final = Usage()
 
 
 class Spending:
@@ -24,7 +27,7 @@ class Spending:
         self._model_calls = 0
         self._one_way = 0
         self.budget = limits.usd_micros if granted is None else min(granted, limits.usd_micros)
-        self.usage = Usage()
+        self.usage = _NOTHING
 
     @property
     def left(self) -> int:

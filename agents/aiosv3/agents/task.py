@@ -6,9 +6,9 @@ The agent worker, the replay command and the simulation drive this same class.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from aiosv3.agents.agent import Agent
 from aiosv3.agents.context import Context
@@ -133,7 +133,8 @@ class TaskRun:
         loop = self._loop = TaskLoop(lambda: self._now / 1000, self._timer_set, self._timer_dropped)
         loop.sealed = self.sealed
         loop.as_stored = lambda raw, judged: self.sealing.block(raw, max(self.clearance, judged))
-        self._main = loop.create_task(self.agent(Context(self), self.task.value))
+        main = cast("Coroutine[Any, Any, Any]", self.agent.function(Context(self), self.task.value))
+        self._main = loop.create_task(main)
         self._run()
 
     def recall(self, entries: Sequence[JournalEntry]) -> None:
@@ -158,7 +159,7 @@ class TaskRun:
         if kind is JournalKind.CANCEL:
             self.stuck = None
             failure = StepFailure("Cancelled", "cancelled before it was finished", retryable=False)
-            self._end(entry, Outcome.CANCELLED, failure)
+            self._end(entry, Outcome.CANCELLED, entry.record.error or failure)
         elif kind is JournalKind.SIGNAL:
             self._message(entry)
         elif kind is JournalKind.STARTED:

@@ -14,6 +14,7 @@ from aiosv3.agents import AgentFailed, Client, Context, agent
 from aiosv3.agents.client import ClientClosed, InvalidInput, NoSuchAgent
 from aiosv3.schemas.headers import CE_ID, CE_STREAM
 from aiosv3.schemas.topics import BadName
+from aiosv3.streams.log import Appended
 
 SECONDS = 30
 
@@ -66,6 +67,22 @@ async def test_what_is_sent_is_a_cloud_event_and_the_senders_headers_win(office:
     found = dict(record.headers)
     assert (found[CE_ID], found["ce_tenant"], found["ce_source"]) == (b"t-1", b"acme", b"shop")
     assert CE_STREAM not in found, "nobody pays for a stream that nobody reads"
+
+
+async def test_start_returns_when_the_log_has_the_task_and_no_sooner(office: Any) -> None:
+    office.create_topics("upper")
+    link, held = office.link(), []
+    link.log.append = lambda record, done: held.append((record, done))
+    async with office.client(link) as client:
+        starting = asyncio.create_task(client.start(upper, Letter(text="x"), id="t-1"))
+        async with asyncio.timeout(SECONDS):
+            while not held:
+                await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not starting.done()
+        held[0][1](Appended(0, 0, 0))
+        assert (await starting).id == "t-1"
 
 
 async def test_the_same_id_twice_is_the_same_task(office: Any) -> None:

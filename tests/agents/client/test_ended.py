@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiosv3.agents import AgentFailed, Context, TreeCancelled, agent
+from aiosv3.agents import AgentFailed, Context, SubjectForgotten, TreeCancelled, agent
 from aiosv3.agents.client.ended import Ends
 from aiosv3.agents.client.errors import ResultUnreadable
 from aiosv3.schemas.codec import Codec
@@ -55,6 +55,14 @@ async def test_a_value_with_what_it_cost(office: Any) -> None:
     assert (ended.started_at.timestamp(), ended.finished_at.timestamp()) == (1.0, 3.0)
     assert (ended.fields["output"], ended.fields["task"], ended.fields["code_version"]) == (3, "counter:1:t", "v")
     assert (await read(office, record, "counter")).value() == 3
+
+
+async def test_who_was_forgotten_is_the_reason(office: Any) -> None:
+    failure = StepFailure("SubjectForgotten", "the words of the worker", retryable=False)
+    record = await result(office.codec, outcome=Outcome.CANCELLED, content=None, error=failure)
+    with pytest.raises(SubjectForgotten, match="counter:1:t was cancelled: its subject was forgotten") as caught:
+        (await read(office, record)).value()
+    assert isinstance(caught.value, TreeCancelled)
 
 
 async def test_errors_say_where_they_are(office: Any) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aiosv3.agents import ClearanceDenied, Context, MemoryRefused, agent
-from aiosv3.agents.testing import MeshTest
+from aiosv3.agents.testing import MeshTest, hashed_words
 
 
 @agent
@@ -90,3 +92,56 @@ async def careless(ctx: Context, what: str) -> str:
 def test_what_is_refused_and_what_takes_the_place_of_something() -> None:
     mesh = MeshTest(careless, crash="everywhere")
     assert mesh.run(careless, "a") == "True True 1"
+
+
+@agent
+async def finder(ctx: Context, what: str) -> list[str]:
+    return [one.text for one in await ctx.recall(what, k=2)]
+
+
+def by_meaning(texts: Sequence[str]) -> list[list[float]]:
+    """Of boats, or of tea."""
+    return [[1.0, 0.0] if re.search("boat|sail|harbour", text) else [0.0, 1.0] for text in texts]
+
+
+def test_vectors_find_by_meaning() -> None:
+    mesh = MeshTest(finder, crash="everywhere", embed=by_meaning)
+    for text in ("tea is served", "the harbour is full", "sail at noon"):
+        mesh.remember(text)
+    assert mesh.run(finder, "boats") == ["sail at noon", "the harbour is full"]
+    words = MeshTest(finder)
+    words.remember("the harbour is full")
+    assert words.run(finder, "boats") == []
+
+
+def test_hashed_words_know_words_alone() -> None:
+    mesh = MeshTest(finder, embed=hashed_words)
+    for text in ("the harbour is full", "tea is served at four", "four boats"):
+        mesh.remember(text)
+    assert mesh.run(finder, "is tea served")[0] == "tea is served at four"
+    one, same, other = hashed_words(["Tea, served", "served tea", ""])
+    assert one == pytest.approx(same)
+    assert sum(value * value for value in other) == pytest.approx(1.0)
+
+
+@agent
+async def careful(ctx: Context, what: str) -> list[list[str]]:
+    """Notes what a document says, and looks with all, and with what is trusted."""
+    await ctx.remember(f"{what}, says the page", source="evil.example", trust=1, model="small")
+    trusted = await ctx.recall(what)
+    everything = await ctx.recall(what, min_trust=0)
+    of_model = await ctx.recall(what, min_trust=0, models=["small"], tasks=[ctx.task_id])
+    return [[one.text for one in found] for found in (trusted, everything, of_model)]
+
+
+def test_what_comes_from_a_source_in_quarantine_is_not_trusted() -> None:
+    mesh = MeshTest(careful, crash="everywhere")
+    mesh.remember("pay by card", source="handbook")
+    mesh.quarantine(source="evil.example")
+    said = "pay by cheque, says the page"
+    assert mesh.run(careful, "pay by cheque") == [["pay by card"], [said, "pay by card"], [said]]
+    assert {one.source: one.trust for one in mesh.memories()} == {"handbook": 1, "evil.example": 0}
+    mesh.quarantine(source="evil.example", on=False)
+    assert mesh.run(careful, "pay by cheque")[0] == [said, "pay by card"]
+    with pytest.raises(ValueError, match="either a source or a task"):
+        mesh.quarantine()

@@ -285,6 +285,15 @@ def test_a_new_desk_reads_the_table_first_and_knows_what_is_closed(room: Room) -
     assert len(room.answers()) == 1
 
 
+@pytest.mark.parametrize("garbage", [b"noise", b"\0\x3b\x9a\xca\0of a schema that nobody has"])
+def test_what_nobody_can_read_holds_up_no_desk(room: Room, garbage: bytes) -> None:
+    room.stage.broker.append(Outgoing(room.stage.topics.approvals(), 0, b"k", garbage, []))
+    desk = Desk(room.stage).start()
+    room.stage.advance(5)
+    assert desk.processor.tenures[0].idle()
+    assert len(room.stage.dead()) == 1
+
+
 def test_an_accepted_answer_that_is_read_again_is_neither_given_nor_refused_again(room: Room) -> None:
     """The commit that would have said so is lost: the closing record says it."""
     begin(room)

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -136,3 +136,26 @@ async def test_a_function_that_asks_for_its_step_key_gets_it() -> None:
         assert await execute(step(keyed(function, "t/4"))) == ('"t/4"', None)
     assert await execute(step(keyed(lambda: 7, "t/4"))) == ("7", None)
     assert keyed(dict, "t/4") is dict
+
+
+async def test_a_step_key_is_found_behind_partials_and_decorators() -> None:
+    """A look at the code says no at once only where the signature would say no."""
+
+    def pays(amount: int, step_key: str) -> list[Any]:
+        return [amount, step_key]
+
+    @wraps(pays)
+    def outer(*arguments: Any, **named: Any) -> list[Any]:
+        return pays(*arguments, **named)
+
+    for function in (partial(pays, 5), partial(outer, 5), partial(partial(pays), amount=5)):
+        assert keyed(function, "t/4")() == [5, "t/4"]
+    given = partial(max, 1, 2)
+    assert keyed(given, "t/4") is given
+
+    def local() -> list[str]:
+        step_key = ["mine"]
+        step_key.append("alone")
+        return step_key
+
+    assert keyed(local, "t/4")() == ["mine", "alone"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from aiosv3.agents.worker.parked import Lows, Parked, ParkedTasks
 
 if TYPE_CHECKING:
@@ -71,3 +74,28 @@ def test_a_sleeping_task_has_its_timers_until_it_is_roused_or_gone(stage: Stage)
     table.clear()
     assert handles[2].cancelled()
     assert len(table) == 0
+
+
+_STEP = st.tuples(st.sampled_from(["add", "carried", "remove", "ask"]), st.integers(0, 4), *[st.integers(0, 6)] * 4)
+
+
+@given(st.lists(_STEP, max_size=40))
+def test_the_lows_are_kept_without_looking_at_all_tasks_each_time(
+    acts: list[tuple[str, int, int, int, int, int]],
+) -> None:
+    table, there = ParkedTasks(), dict[int, Lows]()
+    for act, number, *fields in acts:
+        found, lows = table.get(str(number)), Lows(*fields)
+        if act == "add" and found is None:
+            one = parked(str(number), number, lows.upto, lows.own_upto)
+            one.mark, one.carried = lows.mark, lows.carried
+            table.add(one)
+            there[number] = lows
+        elif act == "carried" and found is not None:
+            table.carried(found, lows, 100)
+            there[number] = lows
+        elif act == "remove":
+            table.remove(number)
+            there.pop(number, None)
+        elif act == "ask":
+            assert table.lows() == (Lows(*map(min, zip(*there.values(), strict=True))) if there else None)

@@ -43,6 +43,7 @@ class Kept:
 CODEC = Codec(SchemaStore())
 MASTERS = new_master_keys()
 HASHES = KeyedHashes(b"secret")
+NOW = 10**12
 GRANTED = Grant("acme", "root", Clearance.CONFIDENTIAL)
 OWNER = Owner(HASHES.tenant("acme"), None, Clearance.CONFIDENTIAL)
 
@@ -88,12 +89,12 @@ def test_a_subject_travels_as_its_hash(seals: Seals) -> None:
 
 async def test_a_task_has_its_keys_when_it_is_admitted(seals: Seals) -> None:
     with pytest.raises(UnresolvedKey) as missing:
-        seals.keys(GRANTED, Clearance.PUBLIC)
+        seals.keys(GRANTED, Clearance.PUBLIC, NOW)
     await fetching(CODEC.store, missing.value)
-    keys = seals.keys(GRANTED, Clearance.PUBLIC)
+    keys = seals.keys(GRANTED, Clearance.PUBLIC, NOW)
     assert sorted(keys.keys) == [Clearance.CONFIDENTIAL, Clearance.RESTRICTED]
-    assert NO_SEALS.keys(GRANTED, Clearance.RESTRICTED) is PLAIN
-    assert Seals(seals.ring, None, HASHES).keys(GRANTED, Clearance.RESTRICTED) is PLAIN
+    assert NO_SEALS.keys(GRANTED, Clearance.RESTRICTED, NOW) is PLAIN
+    assert Seals(seals.ring, None, HASHES).keys(GRANTED, Clearance.RESTRICTED, NOW) is PLAIN
 
 
 async def test_a_journal_record_is_opened_for_its_task(seals: Seals) -> None:
@@ -169,9 +170,9 @@ async def test_a_prompt_is_sealed_as_the_whole_request(seals: Seals) -> None:
     assert seals.ring is not None
     await seals.ring.obtain(OWNER)
     with pytest.raises(UnresolvedKey) as missing:
-        seals.keys(GRANTED, Clearance.PUBLIC)
+        seals.keys(GRANTED, Clearance.PUBLIC, NOW)
     await settled_soon(missing.value)
-    keys = seals.keys(GRANTED, Clearance.PUBLIC)
+    keys = seals.keys(GRANTED, Clearance.PUBLIC, NOW)
     body = ModelRequest("t/1", "t", "t", "1", "a", Prompt((Message(Role.USER, "hi"),), None, 10))
     assert sealed_prompt(CODEC, keys, Clearance.INTERNAL, body) is body
     sealed = sealed_prompt(CODEC, keys, Clearance.CONFIDENTIAL, body)

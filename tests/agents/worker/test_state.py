@@ -671,10 +671,28 @@ def test_a_task_topic_made_anew_is_noticed(stage: Stage) -> None:
 
 
 def test_records_that_are_no_states_are_passed_over(stage: Stage) -> None:
-    for key, headers in ((b"k", []), (b"k", [("ce_source", b"nowhere")])):
-        made(stage, tells, "x")
-        stage.broker.append(Outgoing(TOPIC, 0, key, b"?", headers))
-    assert seen_next(stage, start(stage, tells)) == "?"
+    nobodys, task = b"\0\x3b\x9a\xca\0of a schema that nobody has", b"aios.tasks.worker/0/7"
+    worker = made(stage, tells)
+    for value, source in ((b"?", None), (b"?", b"nowhere"), (nobodys, task)):
+        headers = [] if source is None else [("ce_id", b"x"), ("ce_source", source)]
+        stage.broker.append(Outgoing(TOPIC, 0, b"k", value, headers))
+    assert seen_next(stage, worker.start()) == "?"
+
+
+@pytest.mark.parametrize("garbage", [b'{"number": "many"}', b"", b"\0\x3b\x9a\xca\0of a schema that nobody has"])
+def test_garbage_among_the_results_holds_up_no_key(stage: Stage, garbage: bytes) -> None:
+    """As long as it does not say that it is a result, whatever it names as its task."""
+    first = start(stage, tells)
+    stage.task("t1", "a")
+    stage.settle()
+    first.kill()
+    headers = [("ce_id", b"x"), ("ce_source", b"aios.tasks.worker/0/7")]
+    stage.broker.append(Outgoing("aios.results.worker", 0, b"k", garbage, headers))
+    second = start(stage, tells, "b")
+    stage.task("t2", "b")
+    stage.settle()
+    assert second.tenure.phase is Phase.RUNNING
+    assert second.tenure.offsets.base == 2
 
 
 def test_its_records_name_where_they_come_from(stage: Stage) -> None:

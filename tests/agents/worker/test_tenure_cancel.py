@@ -222,3 +222,18 @@ def test_a_deadline_lets_clean_up_and_is_written_once(stage: Stage) -> None:
     assert (result.outcome, result.error.type) == (Outcome.FAILED, "StepTimeout")
     assert [step for kind, step in stage.noted() if kind == "VALUE"] == ["=one", "=two"]
     assert [step for kind, step in stage.noted() if kind == "TIMER"] == ["deadline", "2"]
+
+
+def test_rules_18_and_25_nothing_is_sent_before_started_is_read_back(stage: Stage) -> None:
+    """A cancel below ``started`` tells the next owner that there are no children: nobody may send one."""
+    worker = stage.worker(parent).start()
+    stage.settle()
+    held = stage.wire.hold("fetch", stage.topics.journal(worker.agent.name))
+    stage.cancel("t")
+    stage.task("t")
+    stage.advance(2)
+    assert [kind for kind, _ in stage.noted()] == ["CANCEL", "STARTED"]
+    assert stage.children() == []
+    held.release()
+    stage.run(lambda: outcomes(stage, worker) == [Outcome.CANCELLED])
+    assert stage.children() == []

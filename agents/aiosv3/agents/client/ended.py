@@ -11,7 +11,7 @@ from aiosv3.agents.agent import Agent
 from aiosv3.agents.client.errors import ResultUnreadable
 from aiosv3.agents.client.link import Link
 from aiosv3.agents.client.plain import plain
-from aiosv3.agents.errors import AgentFailed, StepError, TreeCancelled, step_error
+from aiosv3.agents.errors import AgentFailed, StepError, SubjectForgotten, TreeCancelled, step_error
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.records import Outcome, StepFailure, Usage
@@ -136,6 +136,8 @@ class Ends(Generic[Out]):
             return None
         place: dict[str, Any] = {"topic": record.topic, "offset": record.offset}
         if outcome is Outcome.CANCELLED:
+            if failure is not None and failure.type == SubjectForgotten.__name__:
+                return SubjectForgotten(f"{task} was cancelled: its subject was forgotten", step="", **place)
             return TreeCancelled(f"{task} was cancelled", step="", **place)
         own = None if self._agent is None or failure is None else _class_of(self._agent, failure.type)
         if own is None or failure is None:

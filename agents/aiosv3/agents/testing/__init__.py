@@ -11,10 +11,12 @@ from aiosv3.agents.testing.errors import (
 from aiosv3.agents.testing.mesh import Handle, MeshTest
 from aiosv3.agents.testing.prompt import Prompt
 from aiosv3.agents.testing.scripts import NEVER, Script
+from aiosv3.agents.testing.vectors import Embed, hashed_words
 
 __all__ = [
     "NEVER",
     "CrashChanged",
+    "Embed",
     "Handle",
     "MeshFailure",
     "MeshTest",
@@ -24,4 +26,5 @@ __all__ = [
     "Script",
     "TaskFailed",
     "TaskStuck",
+    "hashed_words",
 ]

@@ -17,6 +17,7 @@ from aiosv3.agents.testing.crash import Act, crash_everywhere
 from aiosv3.agents.testing.errors import NeverFinishes, TaskFailed
 from aiosv3.agents.testing.prompt import Prompt
 from aiosv3.agents.testing.scripts import Script
+from aiosv3.agents.testing.vectors import Embed
 from aiosv3.agents.testing.world import World
 from aiosv3.agents.tools import Tool
 from aiosv3.schemas.deltas import Delta
@@ -69,12 +70,15 @@ class MeshTest:
     ``agents`` run here, each with a worker of its own; give scripts to whatever else they ask. Values go through the
     agents' Avro schemas and records through the broker, as in production. ``crash``: None; ``N``: each result is asked
     for again in a second run that is killed after its N-th record; ``"everywhere"``: once for each record.
-    ``begins``: the virtual time at the start.
+    ``begins``: the virtual time at the start. ``embed``: makes vectors, so that memories are found by meaning as well.
     """
 
-    def __init__(self, *agents: Agent[Any, Any], crash: Crash = None, begins: datetime = BEGINS) -> None:
+    def __init__(
+        self, *agents: Agent[Any, Any], crash: Crash = None, begins: datetime = BEGINS, embed: Embed | None = None
+    ) -> None:
         self.crash = crash
         self._cast = Cast(agents, begins)
+        self._cast.memory.embed = embed
         self._acts: list[Act] = []
         self._tasks = 0
         self._checked = 0
@@ -139,10 +143,19 @@ class MeshTest:
         scope: str = "tenant",
         kind: Kind = "fact",
         tenant: str = "default",
+        source: str | None = None,
+        trust: int = 1,
     ) -> None:
         """Something that agents can recall from the start. Memory needs no script: it works, on the words of a text."""
         at = round(self._cast.begins.timestamp() * 1000)
-        self._cast.memory.keep(text, tenant, scope, subject, kind, at)
+        self._cast.memory.keep(text, tenant, scope, subject, kind, at, source=source, trust=trust)
+
+    def quarantine(self, *, source: str | None = None, task: str | None = None, on: bool = True) -> None:
+        """All that came, or will come, from a source or a task is found only with a trust of 0; or no longer."""
+        if (source is None) == (task is None):
+            raise ValueError("a quarantine is of all that came from either a source or a task")
+        change = self._cast.memory.suspects.add if on else self._cast.memory.suspects.discard
+        change((source, task))
 
     def team(self, name: str, *agents: Agent[Any, Any]) -> None:
         """Agents that share the memories of scope ``team:name``."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from aiosv3.agents.agent import Agent, parse_usd
@@ -23,6 +24,8 @@ from aiosv3.streams.log import Record
 _N = TypeVar("_N", int, float)
 _MOST: Final = 2**31 - 1
 _WORD: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_route: Final = lru_cache(maxsize=16)(Route.decode)
+"""A task's route is asked for twice in a row: for who it is, and for what it wishes."""
 DEDUPE_WINDOW: Final = timedelta(hours=24)
 """How far apart two copies of a task event may be and still count as one (protocol rule 13)."""
 
@@ -84,7 +87,7 @@ def identify(record: Record, agent: str) -> Identity:
     raw_route, raw_reply = record.header(names.ROUTE), record.header(names.REPLY)
     request_hash = ""
     if raw_route is not None:
-        route = Route.decode(raw_route)
+        route = _route(raw_route)
         first_sent, request_hash = route.first_sent, route.hash
     else:
         sent = _milliseconds(record, names.CE_TIME)
@@ -143,7 +146,7 @@ def wishes_of(record: Record) -> Wishes:
     """How the task wants its model calls routed: as sent inside the mesh, or an outsider's. Raises MalformedHeader."""
     raw = record.header(names.ROUTE)
     if raw is not None:
-        route = Route.decode(raw)
+        route = _route(raw)
         return Wishes(route.complexity, route.latency_ms, route.priority, route.stream)
     complexity = text_header(record, names.CE_COMPLEXITY) or names.AUTO
     wished: Complexity = names.AUTO

@@ -42,7 +42,7 @@ class Building:
         value = input_of(record, setup.schemas, setup.codec, lambda raw: seals.value(identity.id, raw))
         if self._states is not None:
             key_of_state(record)
-        keys = seals.keys(grant, max(grant.clearance, setup.agent.clearance))
+        keys = seals.keys(grant, max(grant.clearance, setup.agent.clearance), record.timestamp)
         return admitted(record, identity, grant, value, wishes_of(record), keys)
 
     def run(self, task: Task) -> TaskRun:

@@ -105,12 +105,16 @@ class DeskTenure(Tenure):
         if record.value is None:
             return None
         try:
-            return entry_in(self._setup.codec, record.value)
-        except UnresolvedSchema as error:
-            await self._setup.store.resolve(error.schema_id)
-            return await self._entry(record)
+            return await self._readable(record.value)
         except WireError:
             return None
+
+    async def _readable(self, value: bytes) -> Entry:
+        while True:
+            try:
+                return entry_in(self._setup.codec, value)
+            except UnresolvedSchema as error:
+                await self._setup.store.resolve(error.schema_id)
 
     # -- answers --------------------------------------------------------------------------------------------------
 

@@ -9,14 +9,16 @@ from functools import partial
 from typing import Any, Final
 
 from aiosv3.agents.facts import Finish
+from aiosv3.agents.worker.forgetting import finish_of
 from aiosv3.agents.worker.live import LiveTask
 from aiosv3.agents.worker.sending import StepSender
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.agents.worker.state import StateTable
 from aiosv3.schemas.envelope import ResultEnvelope
-from aiosv3.schemas.errors import AiosError, RegistryUnavailable
+from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.headers import Reply
 from aiosv3.schemas.records import Outcome, StepFailure
+from aiosv3.schemas.sealing import KeyShredded
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.errors import AppendFailed, AppendUnknown
@@ -64,6 +66,16 @@ class Ending:
         live.disarm()
         record = self._result(live, finish)
         self._tenure.own.append(live.task.id, record, live.record.offset, partial(self._settled, live, record))
+
+    def reject(self, live: LiveTask, error: WireError) -> None:
+        """An input that cannot be run: a dead letter, then its result. None where its subject was forgotten: it would
+        keep what outsiders wrote in plain.
+        """
+        finish = finish_of(live.record, error)
+        if isinstance(error, KeyShredded):
+            self.conclude(live, finish)
+        else:
+            self._graveyard.bury(live.record, error, lambda: None if live.ending else self.conclude(live, finish))
 
     def _result(self, live: LiveTask, finish: Finish) -> Outgoing:
         try:

@@ -33,6 +33,7 @@ class LiveTask:
     begun: bool = False
     announcing: bool = False
     announced: bool = False
+    """``started`` was read in the journal: nothing of the task is sent before."""
     marking: bool = False
     """A change of code that it takes is on its way to the journal: nothing else is sent meanwhile."""
     unsent: list[Step] = field(default_factory=list)
@@ -74,8 +75,9 @@ class LiveTask:
 
     def disarm(self, keep: Set[str] = frozenset()) -> None:
         """Cancels its timers, but for those of the steps to ``keep``."""
-        for step_id in self.timers.keys() - keep:
-            self.timers.pop(step_id).cancel()
+        if self.timers:
+            for step_id in self.timers.keys() - keep:
+                self.timers.pop(step_id).cancel()
 
     def drop_functions(self, keep: Set[str]) -> None:
         """Cancels the functions whose value nobody waits for any more, after a cancel or a step's deadline."""

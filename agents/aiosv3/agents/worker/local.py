@@ -25,11 +25,23 @@ class Keyed(Protocol[T_co]):
 
 def keyed(function: Callable[..., Any], step_key: str) -> Callable[[], Any]:
     """``function`` without its parameter ``step_key``, where it has one."""
+    if _has_no_key(function):
+        return function
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some of C's functions have no signature
         return function
     return partial(function, step_key=step_key) if "step_key" in parameters else function
+
+
+def _has_no_key(function: Callable[..., Any]) -> bool:
+    """True where a look at the code is enough: a signature costs more than all else of a step that is replayed."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        return False
+    return "step_key" not in code.co_varnames
 
 
 async def execute(step: LocalStep) -> tuple[str | None, StepFailure | None]:

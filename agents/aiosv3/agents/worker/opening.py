@@ -175,4 +175,4 @@ async def _keys_of(carry: Carry, setup: AgentSetup) -> None:
     record = task_record(carry, "", 0, 0)
     with suppress(WireError):  # it is told when the task is opened
         grant = seals.admitted(grant_of(record, identify(record, agent.name), agent, setup.defaults), record)
-        await settled(lambda: seals.keys(grant, max(grant.clearance, agent.clearance)))
+        await settled(lambda: seals.keys(grant, max(grant.clearance, agent.clearance), record.timestamp))

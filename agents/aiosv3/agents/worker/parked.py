@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import eq
 from typing import NamedTuple
 
 
@@ -31,6 +32,11 @@ class Parked:
     begun: bool = True
     carrying: bool = False
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+
+    @property
+    def lows(self) -> Lows:
+        """What it holds back."""
+        return Lows(self.upto, self.own_upto, self.mark, self.carried)
 
     @property
     def asleep(self) -> bool:
@@ -80,17 +86,20 @@ class ParkedTasks:
 
     def add(self, parked: Parked) -> None:
         """Its carry is on the log."""
+        if parked.task_id in self._by_id:
+            self._lows = None
         self._by_id[parked.task_id] = parked
         self._by_offset[parked.offset] = parked.task_id
         self.size += parked.size
-        self._lows = None
+        self._comes(parked)
 
     def carried(self, parked: Parked, lows: Lows, size: int) -> None:
         """A newer carry of it is on the log."""
         self.size += size - parked.size
+        self._leaves(parked)
         parked.upto, parked.own_upto, parked.mark, parked.carried = lows
         parked.size = size
-        self._lows = None
+        self._comes(parked)
 
     def remove(self, offset: int) -> None:
         """The task of this input has its result, forwarded and acknowledged: nothing is held back for it."""
@@ -99,6 +108,17 @@ class ParkedTasks:
             parked = self._by_id.pop(task_id)
             parked.disarm()
             self.size -= parked.size
+            self._leaves(parked)
+
+    def _comes(self, parked: Parked) -> None:
+        if len(self) == 1:
+            self._lows = parked.lows
+        elif self._lows is not None:
+            self._lows = Lows(*map(min, self._lows, parked.lows))
+
+    def _leaves(self, parked: Parked) -> None:
+        """It may have been the lowest: among a million few are, and only then is all looked at again."""
+        if self._lows is not None and any(map(eq, self._lows, parked.lows)):
             self._lows = None
 
     def asleep(self) -> int:
@@ -108,7 +128,7 @@ class ParkedTasks:
     def lows(self) -> Lows | None:
         """Asked for with each commit, and seldom another than before; None if nothing is parked."""
         if self._lows is None and self._by_id:
-            self._lows = Lows(*map(min, zip(*((p.upto, p.own_upto, p.mark, p.carried) for p in self), strict=True)))
+            self._lows = Lows(*map(min, zip(*(parked.lows for parked in self), strict=True)))
         return self._lows
 
     def journal_floor(self, top: int) -> int:

@@ -53,7 +53,8 @@ class Running:
             failure = StepFailure("StepTimeout", "past its deadline before it could be started", retryable=False)
             self._conclude(live, Finish(Outcome.FAILED, -1, live.task.timestamp, None, failure))
             return
-        live.run.recall(entries)
+        if entries:
+            live.run.recall(entries)
         if not cancelled_early:
             live.run.start()
         for entry in entries:
@@ -98,6 +99,7 @@ class Running:
         if rebuilds(entry):
             self.rebuild(live)
             return
+        live.announced = live.announced or entry.record.kind is JournalKind.STARTED
         live.run.feed(entry)
         self._drop_unneeded(live)
         self._after(live)

@@ -34,6 +34,7 @@ from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.streams.errors import KeysUnavailable
 from aiosv3.streams.keys import KeyRing, UnresolvedKey
 from aiosv3.streams.keys.answers import opened_answer, sealed_answer
+from aiosv3.streams.keys.ring import StartedBefore
 from aiosv3.streams.log import Record
 
 if TYPE_CHECKING:
@@ -71,11 +72,28 @@ class Seals:
         hashed = _HASHED.fullmatch(text)
         return replace(grant, subject=hashed[1] if hashed else self.hashes.subject(grant.tenant, text))
 
-    def keys(self, grant: Grant, least: Clearance) -> ContentKeys:
-        """The keys of a task of at least this class. Raises UnresolvedKey, NoKey."""
-        if self.since is None or self.ring is None or self.hashes is None:
+    def keys(self, grant: Grant, least: Clearance, started: int) -> ContentKeys:
+        """The keys of a task of at least this class, started at ``started`` (ms of the broker).
+
+        Raises UnresolvedKey, NoKey; StartedBefore, where keys of its subject were shredded since.
+        """
+        if self.ring is None or self.hashes is None:
             return PLAIN
-        return self.ring.content_keys(self.since, self.hashes.tenant(grant.tenant), grant.subject, least)
+        tenant = self.hashes.tenant(grant.tenant)
+        if self.since is None:
+            self.ring.check(tenant, grant.subject, started)
+            return PLAIN
+        return self.ring.content_keys(self.since, tenant, grant.subject, least, started)
+
+    def over(self, grant: Grant, started: int) -> bool:
+        """Whether keys of its subject were shredded after a task was started (ms of the broker)."""
+        if self.ring is None or self.hashes is None:
+            return False
+        try:
+            self.ring.check(self.hashes.tenant(grant.tenant), grant.subject, started)
+        except StartedBefore:
+            return True
+        return False
 
     def value(self, task_id: str, raw: bytes) -> bytes:
         """The value of a task event, opened where it is sealed. Raises UnresolvedKey, SealError."""

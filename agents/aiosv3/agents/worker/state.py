@@ -8,9 +8,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from aiosv3.agents.keyed import KeyedState
+from aiosv3.agents.worker.messages import RESULT_TYPE
 from aiosv3.agents.worker.sealing import state_place
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
+from aiosv3.schemas.headers import CE_TYPE
 from aiosv3.schemas.state import Projection, StateSchemas
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.answers import AVRO, event
@@ -125,8 +127,11 @@ class StateTable:
             )
 
     def saw(self, record: Record, learned: Learned) -> None:
-        """A record of the own log, read at the restore: its state may not be on the topic yet."""
-        if self._seen is None or learned.id is None or record.key is None:
+        """A record of the own log, read at the restore: its state may not be on the topic yet.
+
+        Whatever else somebody has put there has no state: it must not have to be read.
+        """
+        if self._seen is None or learned.id is None or record.key is None or record.header(CE_TYPE) != RESULT_TYPE:
             return
         key = record.key.decode("utf-8", "replace")
         if learned.input_offset > self.newest(key):
@@ -236,7 +241,8 @@ class StateTable:
         async for batch in self._wiring.log.read(self.topic, self._partition, self.known, end):
             for record in batch:
                 learned = learn_from_headers(record)
-                if record.key is not None and learned.input_offset >= 0:
+                ours = record.header(CE_TYPE) == STATE_TYPE  # whatever else is there is none of its records
+                if ours and record.key is not None and learned.input_offset >= 0:
                     await self._resolve(record.value)
                     await self._resolve_key(record.value)
                     self._absorb(record.key.decode("utf-8", "replace"), Projection(learned.input_offset, record.value))

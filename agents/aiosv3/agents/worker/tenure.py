@@ -7,13 +7,14 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
-from aiosv3.agents.facts import Finish, JournalEntry, Task
+from aiosv3.agents.facts import JournalEntry, Task
 from aiosv3.agents.worker.admission import Identity
 from aiosv3.agents.worker.building import Building
 from aiosv3.agents.worker.carry import carry_in
 from aiosv3.agents.worker.carrying import Carrier
 from aiosv3.agents.worker.early import Early
 from aiosv3.agents.worker.ending import Ending
+from aiosv3.agents.worker.forgetting import Forgetting
 from aiosv3.agents.worker.journal import JournalFeed
 from aiosv3.agents.worker.lanes import Lanes
 from aiosv3.agents.worker.live import LiveTask
@@ -29,7 +30,7 @@ from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.agents.worker.showing import Showing
 from aiosv3.agents.worker.state import StateAhead, StateTable
 from aiosv3.schemas.errors import WireError
-from aiosv3.schemas.records import Carry, JournalKind, JournalRecord, Outcome, StepFailure
+from aiosv3.schemas.records import Carry, JournalKind, JournalRecord
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.deadletters import Graveyard
@@ -78,6 +79,7 @@ class AgentTenure(Tenure):
         self._carrier = Carrier(setup, self._sender, wiring.input_topic, partition)
         self._parking = Parking(self, setup, self._journal, self._carrier, self.live, self._table)
         self._opening = Opening(self, setup, self._table, self._reopen, self._close_carried, self._opened)
+        self._forgetting = Forgetting(setup, self._sender, self.live, self._table, self._wake)
 
     # -- what the base asks ---------------------------------------------------------------------------------------
 
@@ -173,6 +175,7 @@ class AgentTenure(Tenure):
         self._carrier.stop()
         self._parking.stop()
         self._opening.stop()
+        self._forgetting.stop()
         if self.states is not None:
             self.states.close()
         for live in self.live.values():
@@ -321,7 +324,7 @@ class AgentTenure(Tenure):
             parked.begun = True
             try:
                 self._wake(parked, [])
-            except UnresolvedKey as missing:  # that of its subject was shredded meanwhile: it gets another one
+            except UnresolvedKey as missing:  # that of its subject was replaced meanwhile: it gets another one
                 asked = asyncio.ensure_future(settled_soon(missing))
                 asked.add_done_callback(lambda _: self._turn(task_id))
 
@@ -375,6 +378,7 @@ class AgentTenure(Tenure):
     def _opened(self) -> None:
         self._early.drop(self._closed)
         self._parking.start()
+        self._forgetting.start()
         self.pump()
 
     # -- what cannot be run ---------------------------------------------------------------------------------------
@@ -391,8 +395,6 @@ class AgentTenure(Tenure):
 
     def _reject(self, record: Record, identity: Identity, error: WireError) -> None:
         live = self._building.unreadable(record, identity, self._journal.next)
-        failure = StepFailure(type(error).__name__, str(error), retryable=False)
-        finish = Finish(Outcome.FAILED, -1, record.timestamp, None, failure)
         self.live[identity.id] = live
         self._early.claim(identity.id)
-        self._graveyard.bury(record, error, lambda: None if live.ending else self._ending.conclude(live, finish))
+        self._ending.reject(live, error)
