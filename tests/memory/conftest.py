@@ -23,7 +23,7 @@ from aiosv3.memory.keeping import Keeper, load
 from aiosv3.memory.past import PastViews
 from aiosv3.memory.rebuilding import LiveRebuild, Rebuild
 from aiosv3.memory.recalling import Recalling
-from aiosv3.memory.tenure import MemoryTenure
+from aiosv3.memory.tenure import SWEEP_S, MemoryTenure
 from aiosv3.memory.views.port import Change, Digest, Entry, Hit, Put, Query
 from aiosv3.memory.worker import MemoryWorker
 from aiosv3.schemas.codec import Codec
@@ -132,6 +132,7 @@ class HashEmbedder:
         self.calls: list[list[str]] = []
         self.gate: asyncio.Event | None = None
         self.trouble: Exception | None = None
+        self.length = 32
 
     async def embed(self, texts: Sequence[str], *, query: bool = False) -> list[Vector]:
         self.calls.append(list(texts))
@@ -144,9 +145,8 @@ class HashEmbedder:
     async def close(self) -> None:
         self.calls.clear()
 
-    @staticmethod
-    def _vector(text: str) -> Vector:
-        raw = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=32).digest(), dtype=np.uint8)
+    def _vector(self, text: str) -> Vector:
+        raw = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=self.length).digest(), dtype=np.uint8)
         vector = raw.astype(np.float32) - 128
         return vector / np.linalg.norm(vector)
 
@@ -196,6 +196,7 @@ class Memory:
             limit=64,
             dead_letters=dead,
             keeper=keeper,
+            sweep=self.stage.sweep,
         )
 
 
@@ -214,6 +215,7 @@ class Stage:
         self.codec = Codec(self.store)
         self.teams: dict[str, list[str]] = {"support": ["worker", "helper"]}
         self.asked = 0
+        self.sweep = SWEEP_S
         self._schemas: dict[str, AgentSchemas] = {}
         topics = self.topics
         for name in (topics.memory_queries(), topics.memory_events(), topics.memory_state()):

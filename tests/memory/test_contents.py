@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 from aiosv3.memory.contents import PlainContents, Said, SealedContents, packed, unpacked, vector_bytes, vector_of
 from aiosv3.schemas.errors import MalformedValue
 from aiosv3.schemas.headers import Clearance
+from aiosv3.schemas.keys import KeyKind
 from aiosv3.schemas.memory import SEALED_QUERY
 from aiosv3.schemas.sealing import ANSWER, KeyedHashes, KeyShredded, NoKey, open_sealed, seal
 from aiosv3.streams.keys import FileKeys, KeyRing, MasterKeys, Owner, new_master_keys
@@ -83,6 +85,35 @@ async def test_what_is_remembered_is_sealed_and_gone_with_its_key(
         await words.until(lambda: len(memory.view.entries) == 3)
         texts = sorted(entry.text for entry in memory.view.entries.values())
         assert texts == ["ada is back", "bob has none", "rain on sunday"]
+
+
+async def test_what_comes_too_late_is_not_sealed_anew(
+    stage: Stage, words: type[Words], sealed: SealedContents, ring: KeyRing, embedder: HashEmbedder
+) -> None:
+    """Asked for before the forgetting and done after it, and its copy: under a new key it could be read for ever."""
+    embedder.gate = asyncio.Event()
+    async with stage.memory(embedder=embedder, contents=sealed) as memory:
+        late = words.remember("ada has debts", "ada")
+        first = stage.send(late, request_id="late")
+        await words.until(lambda: len(embedder.calls) == 1)
+        await stage.ask(words.forget("ada"))
+        embedder.gate.set()
+        said = await stage.answer(first)
+        assert said.error is not None
+        assert said.error.type == "MemoryRefused"
+        assert "forgotten" in said.error.message
+        await stage.ask(replace(late, task_id="copy"), sent=words.now - 1)
+        about = [event for _, event in stage.events() if event.subject == words.about("ada")]
+        assert [event.content for event in about] == [None, None, None]
+        assert memory.view.entries == {}
+        assert [key for key in await ring.keys() if key.kind is KeyKind.DATA] == []
+        await stage.ask(words.remember("ada is back", "ada"), sent=words.now + 1)
+    async with stage.memory("again", contents=sealed) as memory:
+        await memory.feed.ready.wait()
+        kind, _ = await stage.ask(replace(late, task_id="copy"), sent=words.now - 1)
+        assert kind == "MemoryRefused"
+        assert [key.subject for key in await ring.keys() if key.kind is KeyKind.DATA] == [words.about("ada")]
+        assert await stage.texts(words.recall("ada", positions=stage.known())) == ["ada is back"]
 
 
 async def test_the_answer_to_a_sealed_request_is_sealed_with_its_key(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from aiosv3.memory.views.embedded import EmbeddedView
 from aiosv3.streams.errors import DataLost
+from aiosv3.streams.log import Outgoing
 
 if TYPE_CHECKING:
-    from tests.memory.conftest import Stage, Words
+    from tests.memory.conftest import HashEmbedder, Stage, Words
 
 
 async def test_it_is_ready_when_it_knows_what_was_there_at_its_start(stage: Stage, words: type[Words]) -> None:
@@ -47,6 +49,36 @@ async def test_what_does_not_come_is_not_waited_for_for_ever(stage: Stage) -> No
     async with stage.memory() as memory:
         assert not await memory.feed.reach({0: 10**9}, 0.05)
         assert await memory.feed.reach({}, 0.05)
+
+
+@pytest.mark.parametrize("garbage", [b"noise", b"\0\x3b\x9a\xca\0of a schema that nobody has"])
+async def test_what_nobody_can_read_is_passed_over(stage: Stage, words: type[Words], garbage: bytes) -> None:
+    for number in range(stage.partitions):
+        stage.broker.append(Outgoing(stage.topics.memory_events(), number, b"k", garbage, []))
+        stage.broker.append(Outgoing(stage.topics.memory_state(), number, b"k", garbage, []))
+    async with stage.memory() as memory:
+        await stage.ask(words.remember("fact"))
+        for number in range(stage.partitions):
+            stage.broker.append(Outgoing(stage.topics.memory_events(), number, b"k", garbage, []))
+        await stage.ask(words.remember("fact 2"))
+        await words.until(lambda: len(memory.view.entries) == 2)
+
+
+async def test_a_vector_of_another_length_ends_nothing(
+    stage: Stage, words: type[Words], embedder: HashEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An embedder was changed, and kept its name: its memories are found by their words."""
+    async with stage.memory(embedder=embedder) as memory:
+        memory.feed.applier.view = EmbeddedView()
+        await stage.ask(words.remember("green tea"))
+        embedder.length = 7
+        await stage.ask(words.remember("black tea"))
+        embedder.length = 32
+        await stage.ask(words.remember("red tea"))
+        found = await stage.texts(words.recall("tea", positions=stage.known()))
+        await memory.feed.applier.view.close()
+    assert sorted(found) == ["black tea", "green tea", "red tea"]
+    assert "is found by its words alone: a vector has shape (7,)" in caplog.text
 
 
 async def test_a_log_that_lost_what_is_needed_ends_it(stage: Stage, words: type[Words]) -> None:

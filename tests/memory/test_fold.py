@@ -189,3 +189,13 @@ def test_of_a_quarantine_and_its_end_the_later_request_counts() -> None:
     fold.apply(asked[1], 0)
     fold.apply(asked[0], 1)
     assert fold.suspects("acme").sources == frozenset()
+
+
+def test_what_came_from_a_task_or_a_model_is_found_by_it() -> None:
+    fold = Fold()
+    fold.apply(remember(1, "a", model="small"), 0)
+    fold.apply(remember(2, "b"), 1)
+    fold.apply(remember(3, "c", tenant="other", model="small"), 2)
+    assert fold.came_from("acme", ["t"], []) == {"a", "b"}
+    assert fold.came_from("acme", ["t"], ["small", "large"]) == {"a"}
+    assert fold.came_from("acme", ["another"], ["small"]) == frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -45,6 +46,21 @@ async def test_the_rebuilt_view_equals_the_live_one_and_no_model_is_called(
         await memory.feed.reach({note["partition"]: note["offset"]}, 30)
         assert await stage.texts(words.recall("afterwards")) == ["afterwards"]
         assert "afterwards" in {entry.text for entry in fresh.entries.values()}
+
+
+async def test_what_was_on_the_log_before_it_was_asked_for_is_in_it(
+    stage: Stage, words: type[Words], dict_view: type[DictView]
+) -> None:
+    """Though the worker that rebuilds does not know it yet."""
+    async with stage.memory() as memory:
+        await stage.ask(words.remember("fact", "ada"))
+        async with memory.feed.still():
+            await stage.ask(words.remember("another", "ada"))
+            building = asyncio.ensure_future(rebuild_of(memory, dict_view()).run())
+            for _ in range(20):
+                await words.turn()
+        rebuilt, _ = await building
+    assert rebuilt.digests["acme"].count == 2
 
 
 async def test_what_differs_is_not_switched_to(stage: Stage, words: type[Words], dict_view: type[DictView]) -> None:

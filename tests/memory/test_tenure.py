@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from aiosv3.memory import tenure
 from aiosv3.schemas.memory import MemoryAction
 
 if TYPE_CHECKING:
     from tests.memory.conftest import Stage, Words
 
 
-async def test_expiry_is_an_event(stage: Stage, words: type[Words], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenure, "_SWEEP_S", 0.02)
+async def test_expiry_is_an_event(stage: Stage, words: type[Words]) -> None:
+    stage.sweep = 0.02
     async with stage.memory() as memory:
         soon = stage.clock() + 200
         note = await stage.ask(words.remember("for a moment", "ada", expires_at=soon))

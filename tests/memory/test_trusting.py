@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiosv3.memory.trusting import Suspects, search
 from aiosv3.memory.views.embedded import EmbeddedView
 from aiosv3.memory.views.port import Entry, Put, Query
@@ -22,4 +24,23 @@ async def test_k_that_may_be_shown_are_found_behind_those_that_may_not() -> None
     found = {hit.entry.id: hit.entry.trust for hit in await search(view, scan, suspects)}
     assert found == {"00": 0, "01": 0, "02": 0, "03": 1, "04": 0, "05": 1}
     assert [hit.entry.id for hit in await search(view, Query("acme", ["tenant@public"], k=9), suspects)] == ["05", "03"]
+    await view.close()
+
+
+async def test_of_some_memories_k_are_found_however_many_are_before_them() -> None:
+    view = EmbeddedView()
+    entries = [
+        Entry(f"{number:03}", 1, "acme", "tenant@public", "fact", f"the words {number}", number, number, "h")
+        for number in range(100)
+    ]
+    await view.apply([Put(entry) for entry in entries])
+    query = Query("acme", ["tenant@public"], "words", k=2)
+
+    async def found(*only: str) -> set[str]:
+        return {hit.entry.id for hit in await search(view, query, Suspects(ids=frozenset({"004"})), frozenset(only))}
+
+    every = [hit.entry.id for hit in await search(view, replace(query, k=100), Suspects())]
+    assert await found(*every[-3:]) == set(every[-3:-1])
+    assert await found("004", "none") == set()
+    assert await found() == set()
     await view.close()

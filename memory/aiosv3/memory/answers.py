@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiosv3.memory.access import scope_in
 from aiosv3.memory.rebuilding import Rebuilt
@@ -52,15 +52,21 @@ def noted(event: MemoryEvent, partition: int, offset: int) -> dict[str, Any]:
     return note
 
 
-STORES = {
-    "memory.events": "by the key, where contents are sealed; else the text stays on the log",
+_KEY: Final = "by the key, where contents are sealed; "
+STORES: Final = {
+    "memory.events": _KEY + "else the text stays on the log",
     "memory.state": "by a tombstone",
     "memory views": "purged when they take this event, and in every rebuild",
-    "memory.queries": "by retention",
-    "journals, prompts, completions, results, dead letters": "by the key, where contents are sealed; else by retention",
+    "memory.queries": _KEY + "and by retention",
+    "prompts, completions, tools, tool-results, results, deltas, dead-letters": _KEY + "and by retention",
+    "journals": _KEY + "and when their tasks have ended: the owner deletes them",
+    "approvals, state": _KEY + "else it stays",
+    "claims": _KEY + "else it stays",
+    "keys": "shredded: the wrapped keys leave the disks when the topic is compacted",
     "tasks": "by retention: what outsiders produced in plain",
+    "hot state": "by its own time to live",
 }
-"""Store -> how what is forgotten ends there."""
+"""Store -> how what is forgotten ends there. With dates: ``aiosv3 memory forget``."""
 
 
 def receipt(event: MemoryEvent) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def receipt(event: MemoryEvent) -> dict[str, Any]:
 def built(rebuilt: Rebuilt) -> dict[str, Any]:
     """What a rebuild of a live view came to, which was found equal to the view before."""
     tenants = {tenant: {"count": one.count, "hash": one.hash} for tenant, one in rebuilt.digests.items()}
-    return {"records": rebuilt.records, "tenants": tenants}
+    return {"records": rebuilt.records, "tenants": tenants, **({"kept": rebuilt.kept} if rebuilt.kept else {})}
 
 
 def text_of(answer: Mapping[str, Any]) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from aiosv3.memory.contents import Contents
 from aiosv3.memory.entries import entry_of
 from aiosv3.memory.fold import Drop, Effect, Ended, Fold, Keep, Key
 from aiosv3.memory.trusting import Suspects
-from aiosv3.memory.views.errors import ViewUnavailable
+from aiosv3.memory.views.errors import VectorUnusable, ViewUnavailable
 from aiosv3.memory.views.port import Change, Put, Remove, View
 from aiosv3.schemas.codec import Codec
-from aiosv3.schemas.errors import WireError
+from aiosv3.schemas.errors import RegistryUnavailable, WireError
 from aiosv3.schemas.memory import MemoryEvent
-from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.errors import KeysUnavailable
 from aiosv3.streams.log import Record
 
@@ -57,6 +57,12 @@ class Applier:
         sources = frozenset[str]().union(*(one.sources for one in found))
         return Suspects(sources, frozenset[str]().union(*(one.ids for one in found)))
 
+    def came_from(self, tenant: str, tasks: Collection[str], models: Collection[str]) -> frozenset[str] | None:
+        """Ids of what came from one of these tasks and one of these models; None: whatever is held."""
+        if not tasks and not models:
+            return None
+        return frozenset[str]().union(*(fold.came_from(tenant, tasks, models) for fold in self.folds.values()))
+
     async def apply(self, records: Sequence[Record]) -> None:
         """Records of one partition, in their order, each once. While the view is not there it waits for it."""
         changes: list[Change] = []
@@ -78,13 +84,14 @@ class Applier:
             return []
         while True:
             try:
-                event = self.codec.decode_as(MemoryEvent, record.value)
+                event = await self.codec.read_as(MemoryEvent, record.value)
                 effects = self.fold(record.partition).apply(event, record.offset)
                 if (heard := self.heard.get(record.partition)) is not None:
                     heard(record, event, effects)
                 return effects
-            except UnresolvedSchema as error:
-                await self.codec.store.resolve(error.schema_id)
+            except RegistryUnavailable as error:
+                _LOG.warning("%s[%d]@%d waits: %s", record.topic, record.partition, record.offset, error)
+                await asyncio.sleep(_RETRY_S)
             except WireError as error:
                 _LOG.error("%s[%d]@%d is no memory: %s", record.topic, record.partition, record.offset, error)
                 return []
@@ -101,8 +108,24 @@ class Applier:
                 await asyncio.sleep(_RETRY_S)
 
     async def _tell(self, changes: Sequence[Change]) -> None:
-        if changes:
+        if not changes:
+            return
+        try:
             await self._insist(lambda: self.view.apply(changes))
+        except VectorUnusable:
+            for change in changes:
+                await self._tell_one(change)
+
+    async def _tell_one(self, change: Change) -> None:
+        """A vector that does not fit those before, as of an embedder that was changed under its name, is left out."""
+        try:
+            await self._insist(lambda: self.view.apply([change]))
+        except VectorUnusable as error:
+            if not isinstance(change, Put):
+                raise
+            _LOG.error("memory %s is found by its words alone: %s", change.entry.id, error)
+            bare = Put(replace(change.entry, vector=None, embedder=None))
+            await self._insist(lambda: self.view.apply([bare]))
 
     async def _purge(self, drop: Drop) -> None:
         await self._insist(lambda: self.view.purge(drop.tenant, ids=[drop.id]))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from sys import intern
+from typing import Final
+
 from aiosv3.memory.access import view_scope
 from aiosv3.memory.contents import Contents
 from aiosv3.memory.views.port import Entry
@@ -9,17 +13,21 @@ from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.memory import MemoryEvent
 from aiosv3.streams.log import Record
 
+_SCOPES: Final = 4_096
+
 
 async def entry_of(event: MemoryEvent, record: Record, contents: Contents) -> Entry:
     """The version of a memory that an event makes. Raises WireError for what cannot be read."""
     said = await contents.read(event)
     valid_from = event.first_sent if event.valid_from is None else event.valid_from
+    # What many memories share is held once; not what may be forgotten: what is interned can stay for ever.
+    tenant, kind, embedder = intern(event.tenant), intern(event.kind or ""), intern(event.embedder or "")
     return Entry(
         id=event.memory_id or "",
         version=record.offset,
-        tenant=event.tenant,
-        scope=view_scope(event.scope or "", Clearance.parse(event.clearance)),
-        kind=event.kind or "",
+        tenant=tenant,
+        scope=_scope(event.scope or "", event.clearance),
+        kind=kind,
         text=said.text,
         valid_from=valid_from,
         recorded_at=record.timestamp,
@@ -27,7 +35,7 @@ async def entry_of(event: MemoryEvent, record: Record, contents: Contents) -> En
         subject=event.subject,
         speaker=event.speaker,
         vector=said.vector,
-        embedder=event.embedder,
+        embedder=embedder or None,
         valid_to=event.valid_to,
         expires_at=event.expires_at,
         source=event.source or "",
@@ -37,3 +45,8 @@ async def entry_of(event: MemoryEvent, record: Record, contents: Contents) -> En
         partition=record.partition,
         offset=record.offset,
     )
+
+
+@lru_cache(_SCOPES)
+def _scope(scope: str, clearance: str) -> str:
+    return view_scope(scope, Clearance.parse(clearance))

@@ -140,7 +140,7 @@ class Feed:
             for partition in range(self.partitions):
                 try:
                     end = (await self._log.bounds(self.topic, partition)).end
-                except BrokerUnavailable as error:
+                except AiosError as error:
                     _LOG.info("%s[%d]: its end is not known now: %s", self.topic, partition, error)
                     break
                 self._ends[partition] = max(self._ends[partition], end)

@@ -7,6 +7,7 @@ had lost its partition, brings nothing back.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -50,6 +51,7 @@ class Known(NamedTuple):
     scope: str
     expires_at: int | None
     task: str = ""
+    model: str | None = None
 
 
 class Quarantine(NamedTuple):
@@ -149,15 +151,27 @@ class Fold:
 
     def _fresh(self, key: Key, subject: str | None, order: Order) -> bool:
         """False for what was asked before it, or its subject, was forgotten or ended: it comes too late."""
-        bounds = [self.forgotten.get(key), self.ended.get(key)]
+        ended = self.ended.get(key)
+        return not self.has_forgotten(key, subject, order) and (ended is None or order.after(ended.order))
+
+    def has_forgotten(self, key: Key, subject: str | None, order: Order) -> bool:
+        """Whether a memory, or its subject, was forgotten after ``order``."""
+        bounds = [self.forgotten.get(key)]
         if subject is not None:
             bounds.append(self.forgotten.get((key[0], SUBJECT + subject)))
-        return all(bound is None or order.after(bound.order) for bound in bounds)
+        return any(bound is not None and not order.after(bound.order) for bound in bounds)
 
     def _hold(self, key: Key, event: MemoryEvent, order: Order, offset: int) -> None:
         self._let_go(key)
         self.memories[key] = Known(
-            offset, order, event.content_hash or "", event.subject, event.scope or "", event.expires_at, event.task_id
+            offset,
+            order,
+            event.content_hash or "",
+            event.subject,
+            event.scope or "",
+            event.expires_at,
+            event.task_id,
+            event.model,
         )
         if self.quarantines and self._is_tainted(key[0], event.task_id):
             self._tainted.add(key)
@@ -198,6 +212,14 @@ class Fold:
             return None
         self._let_go(key)
         return Drop(*key, offset, purge)
+
+    def came_from(self, tenant: str, tasks: Collection[str], models: Collection[str]) -> frozenset[str]:
+        """Ids of what one of these tasks had remembered, and one of these models has found; empty: any."""
+        return frozenset(
+            name
+            for (owner, name), known in self.memories.items()
+            if owner == tenant and (not tasks or known.task in tasks) and (not models or known.model in models)
+        )
 
     def scopes(self, tenant: str) -> set[str]:
         """All scopes in which a tenant has memories."""

@@ -16,7 +16,6 @@ from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError, WireError
 from aiosv3.schemas.memory import MemoryAction, MemoryEvent, MemoryState
 from aiosv3.schemas.records import Outcome
-from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.answers import AVRO
 from aiosv3.streams.answers import event as headers_of
 from aiosv3.streams.errors import AppendFailed, AppendUnknown
@@ -110,9 +109,16 @@ class Keeper:
                 self._due.append(_Wanted(effect.id, record, None))
         if event.action is MemoryAction.FORGET and event.outcome is Outcome.OK:
             self._due.append(_Wanted(_forgotten_key(event), record, _state(record, event)))
-        if event.action in _TO_QUARANTINE and event.outcome is Outcome.OK:
+        if self._counts(record, event):
             self._due.append(_Wanted(_QUARANTINED + (event.memory_id or ""), record, _state(record, event)))
         self._wake.set()
+
+    def _counts(self, record: Record, event: MemoryEvent) -> bool:
+        """Of a quarantine and its end the later request counts: an older one that lands behind it changes nothing."""
+        if event.action not in _TO_QUARANTINE or event.outcome is not Outcome.OK:
+            return False
+        known = self._feed.fold(self._partition).quarantines.get((event.tenant, event.memory_id or ""))
+        return known is None or known.offset == record.offset
 
     async def _write(self, batch: Sequence[_Wanted]) -> None:
         """All at once, in order. What does not get there is found missing when the topic is compared again."""
@@ -206,17 +212,9 @@ async def last_states(
                 yield key, None
                 continue
             try:
-                yield key, await _decoded(codec, record.value)
+                yield key, await codec.read_as(MemoryState, record.value)
             except WireError as error:
                 _LOG.error("%s[%d]@%d is no state: %s", topic, partition, record.offset, error)
-
-
-async def _decoded(codec: Codec, value: bytes) -> MemoryState:
-    while True:
-        try:
-            return codec.decode_as(MemoryState, value)
-        except UnresolvedSchema as error:
-            await codec.store.resolve(error.schema_id)
 
 
 async def load(log: Log, topic: str, partition: int, applier: Applier, events: str) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from aiosv3.memory.applying import Applier
 from aiosv3.memory.contents import Contents
 from aiosv3.memory.feed import Feed
+from aiosv3.memory.views.errors import ViewUnavailable
 from aiosv3.memory.views.port import Digest, View
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import AiosError
 from aiosv3.streams.log import Log
 
 OpenView: TypeAlias = Callable[[], Awaitable[View]]
-SwitchView: TypeAlias = Callable[[View], Awaitable[object]]
 _REMEMBERED: Final = 16
+_PATIENCE_S: Final = 600.0
 _NEAR: Final = 1_000
 """Records behind the live view at which that one is held for the rest."""
 
@@ -33,72 +34,88 @@ class Rebuilt:
     records: int
     positions: Mapping[int, int]
     digests: Mapping[str, Digest] = field(default_factory=dict)
+    kept: str = ""
+    """The name of the view before, where that is kept until somebody confirms the new one."""
+
+
+class Replay:
+    """The log into a new view, up to where the live view of ``feed`` is. ``at``: the next records, by partition."""
+
+    def __init__(self, log: Log, feed: Feed, fresh: Applier) -> None:
+        self.fresh = fresh
+        self.at: dict[int, int] = {}
+        self.records = 0
+        self._log = log
+        self._feed = feed
+
+    async def run(self) -> None:
+        """All but the last records: the live view goes on meanwhile. Raises DataLost."""
+        feed = self._feed
+        for partition in range(feed.partitions):
+            self.at[partition] = (await self._log.bounds(feed.topic, partition)).start
+            await feed.load_into(partition, self.at[partition], self.fresh)
+        while sum(feed.positions.values()) - sum(self.at.values()) > _NEAR:
+            await self.read_on()
+
+    async def read_on(self) -> None:
+        """Up to where the live view is now."""
+        for partition, end in dict(self._feed.positions).items():
+            if self.at[partition] < end:
+                async for batch in self._log.read(self._feed.topic, partition, self.at[partition], end):
+                    await self.fresh.apply(batch)
+                    self.records += len(batch)
+                self.at[partition] = end
+
+    async def catch_up(self) -> None:
+        """Until the live view knows all that is on the log by now. Raises ViewUnavailable where it stands still."""
+        feed = self._feed
+        bounds = {number: await self._log.bounds(feed.topic, number) for number in range(feed.partitions)}
+        ends = {number: end - 1 for number, (start, end) in bounds.items() if end > start}
+        if not await feed.reach(ends, _PATIENCE_S):
+            raise ViewUnavailable(f"the view is behind the log for more than {_PATIENCE_S:g} s")
+
+    def tenants(self) -> list[str]:
+        """All that have memories, in the live view or in the new one."""
+        appliers = (self._feed.applier, self.fresh)
+        return sorted({tenant for one in appliers for fold in one.folds.values() for tenant in fold.tenants()})
 
 
 class Rebuild:
-    """One rebuild. ``open_view``: opens the new view, empty. No model is called: vectors are in the events.
+    """One rebuild of this process' own view. ``open_view``: opens the new one, empty. No model is called."""
 
-    ``switch``: makes the new view live for other processes too, where they share it; raises where it cannot.
-    """
-
-    def __init__(
-        self,
-        log: Log,
-        feed: Feed,
-        codec: Codec,
-        contents: Contents,
-        open_view: OpenView,
-        switch: SwitchView | None = None,
-    ) -> None:
+    def __init__(self, log: Log, feed: Feed, codec: Codec, contents: Contents, open_view: OpenView) -> None:
         self._log = log
         self._feed = feed
         self._codec = codec
         self._contents = contents
         self._open = open_view
-        self._switch = switch
-        self._at: dict[int, int] = {}
-        self.records = 0
 
     async def run(self) -> tuple[Rebuilt, View]:
         """Builds, catches up, compares and switches; returns the view that was live, which is not closed.
 
-        While the last records are read the live view takes nothing, but answers. Raises RebuildDiffers, DataLost.
+        What was on the log when it was asked for is in both. While the last records are read the live view takes
+        nothing, but answers. Raises RebuildDiffers, DataLost, ViewUnavailable.
         """
         feed = self._feed
         await feed.ready.wait()
         fresh = Applier(await self._open(), self._codec, self._contents)
+        replay = Replay(self._log, feed, fresh)
         try:
-            for partition in range(feed.partitions):
-                self._at[partition] = (await self._log.bounds(feed.topic, partition)).start
-                await feed.load_into(partition, self._at[partition], fresh)
-            while sum(feed.positions.values()) - sum(self._at.values()) > _NEAR:
-                await self._read_on(fresh)
+            await replay.run()
+            await replay.catch_up()
             async with feed.still():
-                await self._read_on(fresh)
-                digests = await self._compared(fresh)
-                if self._switch is not None:
-                    await self._switch(fresh.view)
+                await replay.read_on()
+                digests = await self._compared(replay)
                 before = feed.switch(fresh)
         except BaseException:
             await fresh.view.close()
             raise
-        return Rebuilt(self.records, dict(self._at), digests), before.view
+        return Rebuilt(replay.records, dict(replay.at), digests), before.view
 
-    async def _read_on(self, fresh: Applier) -> None:
-        """Up to where the live view is now."""
-        for partition, end in dict(self._feed.positions).items():
-            if self._at[partition] < end:
-                async for batch in self._log.read(self._feed.topic, partition, self._at[partition], end):
-                    await fresh.apply(batch)
-                    self.records += len(batch)
-                self._at[partition] = end
-
-    async def _compared(self, fresh: Applier) -> dict[str, Digest]:
-        live = self._feed.applier
-        tenants = {tenant for one in (live, fresh) for fold in one.folds.values() for tenant in fold.tenants()}
+    async def _compared(self, replay: Replay) -> dict[str, Digest]:
         digests = {}
-        for tenant in sorted(tenants):
-            ours, theirs = await fresh.view.digest(tenant), await live.view.digest(tenant)
+        for tenant in replay.tenants():
+            ours, theirs = await replay.fresh.view.digest(tenant), await self._feed.applier.view.digest(tenant)
             if ours != theirs:
                 raise RebuildDiffers(
                     f"tenant {tenant}: the log gives {ours.count} memories ({ours.hash}), the live view has "
@@ -108,6 +125,14 @@ class Rebuild:
         return digests
 
 
+class Rebuilding(Protocol):
+    """A rebuild that can be run once."""
+
+    async def run(self) -> tuple[Rebuilt, View]:
+        """What was built, and the view that was live. Raises RebuildDiffers, DataLost, ViewUnavailable."""
+        ...
+
+
 class LiveRebuild:
     """Rebuilds the live view of this process when somebody asks for it.
 
@@ -115,7 +140,7 @@ class LiveRebuild:
     search in it has ended.
     """
 
-    def __init__(self, begin: Callable[[], Rebuild]) -> None:
+    def __init__(self, begin: Callable[[], Rebuilding]) -> None:
         self._begin = begin
         self._asked: dict[str, asyncio.Task[Rebuilt]] = {}
         self._one = asyncio.Lock()

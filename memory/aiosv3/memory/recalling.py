@@ -67,7 +67,8 @@ class Recalling:
             applier, as_of = await self._past.known(moment)
         else:
             applier, as_of = feed.applier, dict(feed.positions)
-        hits = await search(applier.view, self._asked(asker, query, text, vector), applier.suspects(asker.tenant))
+        only = applier.came_from(asker.tenant, query.tasks, query.models)
+        hits = await search(applier.view, self._asked(asker, query, text, vector), applier.suspects(asker.tenant), only)
         partial = isinstance(hits, PartialHits)
         degraded = behind or blind or partial or feed.applier.trouble is not None
         return recalled(hits, as_of, feed.lag(), degraded=degraded)

@@ -18,7 +18,8 @@ from aiosv3.streams.ownlog import Entry
 from aiosv3.streams.tenure import Wiring
 
 _RETRY_S: Final = 0.5
-_SWEEP_S: Final = 30.0
+SWEEP_S: Final = 30.0
+"""How often it is looked for what has expired."""
 
 
 class MemoryTenure(EffectorTenure):
@@ -37,10 +38,12 @@ class MemoryTenure(EffectorTenure):
         limit: int,
         dead_letters: str,
         keeper: Keeper | None = None,
+        sweep: float = SWEEP_S,
     ) -> None:
         super().__init__(wiring, partition, committed, start, effector=worker, limit=limit, dead_letters=dead_letters)
         self._worker = worker
         self._keeper = keeper
+        self._sweep_s = sweep
         self._sweeping: asyncio.Task[None] | None = None
 
     def restored(self) -> None:
@@ -59,7 +62,7 @@ class MemoryTenure(EffectorTenure):
     async def _sweep(self) -> None:
         """Expiry is an event like any other: written by the owner, and by nobody's request."""
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(self._sweep_s)
             if not self.draining and self.wiring.member.alive():
                 for expiry in self._worker.expired(self.partition, self.epoch):
                     record = expiry.record._replace(topic=self.wiring.own_topic, partition=self.partition)

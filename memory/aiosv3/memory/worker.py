@@ -11,7 +11,7 @@ from aiosv3.memory.access import Asker, Teams, asker_of, refusal
 from aiosv3.memory.answers import built, noted, text_of
 from aiosv3.memory.contents import Contents, Said
 from aiosv3.memory.embedding import Embedding
-from aiosv3.memory.fold import Key, Known
+from aiosv3.memory.fold import SUBJECT, Ended, Fold, Key, Known, Order
 from aiosv3.memory.rebuilding import LiveRebuild
 from aiosv3.memory.recalling import AsOfPruned, Recalling
 from aiosv3.memory.views.errors import ViewUnavailable
@@ -32,8 +32,10 @@ from aiosv3.streams.ownlog import Learned, learn_from_headers, provenance
 from aiosv3.streams.requests import Ask, read_request
 
 EVENT_TYPE: Final = b"aiosv3.memory-event"
+_FORGETS_KEPT: Final = 4_096
 _BY_TIME: Final = b"aiosv3-memory"
 """``ce_source`` of what nobody asked for."""
+_TOO_LATE: Final = "it, or whom it is about, was forgotten after this was asked for"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -44,6 +46,10 @@ class Asked:
     ask: Ask
     query: MemoryQuery
     asker: Asker
+
+
+def _order(request: Request) -> Order:
+    return Order(request.record.offset, request.first_sent)
 
 
 class Expiry(NamedTuple):
@@ -79,6 +85,8 @@ class MemoryWorker:
         self._clock = clock
         self._live = rebuild
         self._last: tuple[Record, Request] | None = None
+        self._forgets: dict[int, Fold] = {}
+        """By partition: what this worker was asked to forget, from the moment at which it begins to."""
 
     def read(self, record: Record) -> Request | Unresolved:
         if self._last is not None and self._last[0] is record:
@@ -127,6 +135,8 @@ class MemoryWorker:
             text = await self._contents.text(query)
             vector = await self._embedding.vector(spoken(text, query.speaker))
             said = Said(text, vector)
+            if self._too_late(request):
+                return self._event(request, epoch, error=StepFailure("MemoryRefused", _TOO_LATE, retryable=False))
             written = await self._contents.write(said, asker.tenant, asker.clearance, query.subject, request.id)
         except KeysUnavailable as error:
             raise Retryable(str(error)) from None
@@ -143,6 +153,21 @@ class MemoryWorker:
             content_key_id=written.content_key_id,
             vector=written.vector,
         )
+
+    def _too_late(self, request: Request) -> bool:
+        """It would change nothing, as every fold knows; but its content would be on the log, under a new key."""
+        query, where = request.body.query, request.record.partition
+        key, order = (request.body.asker.tenant, query.memory_id or ""), _order(request)
+        folds = (self._recalling.feed.fold(where), self._forgets.get(where))
+        return any(fold is not None and fold.has_forgotten(key, query.subject, order) for fold in folds)
+
+    def _begins_to_forget(self, request: Request) -> None:
+        query, known = request.body.query, self._forgets.setdefault(request.record.partition, Fold()).forgotten
+        key = (request.body.asker.tenant, query.memory_id or SUBJECT + (query.subject or ""))
+        before, order = known.pop(key, None), _order(request)
+        known[key] = Ended(order if before is None else order.latest(before.order), -1)
+        if len(known) > _FORGETS_KEPT:
+            del known[next(iter(known))]  # its event has been on the log for long
 
     def _hash(self, asker: Asker, query: MemoryQuery, text: str) -> str:
         """Of all that somebody said; not of when they said it: the same again is one memory."""
@@ -167,6 +192,7 @@ class MemoryWorker:
         """The keys first: an event says what is so already. Worked on again it destroys nothing new."""
         asked: Asked = request.body
         subject = asked.query.subject
+        self._begins_to_forget(request)
         try:
             shredded = () if subject is None else await self._contents.shred(asked.asker.tenant, subject)
         except KeysUnavailable as error:
@@ -218,6 +244,7 @@ class MemoryWorker:
             importance=query.importance,
             supersedes=query.supersedes,
             from_task=query.from_task,
+            model=query.model,
             **made,
         )
         headers = event(EVENT_TYPE, request.id, provenance(request.record), AVRO, ask.traceparent)

@@ -104,14 +104,14 @@ class WeaviateServer:
 @pytest.fixture(scope="session")
 def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
     """A server for all tests of this process."""
-    with _weaviate(tmp_path_factory.mktemp("weaviate")) as server:
+    with running_weaviate(tmp_path_factory.mktemp("weaviate")) as server:
         yield server
 
 
 @pytest.fixture
 def own_weaviate(tmp_path: Path) -> Iterator[WeaviateServer]:
     """A server that the test may kill."""
-    with _weaviate(tmp_path) as server:
+    with running_weaviate(tmp_path) as server:
         yield server
 
 
@@ -142,7 +142,8 @@ def differ(request: pytest.FixtureRequest) -> None:
 
 
 @contextmanager
-def _weaviate(folder: Path) -> Iterator[WeaviateServer]:
+def running_weaviate(folder: Path) -> Iterator[WeaviateServer]:
+    """A server with its data there, until the end of the block; skips the test where there is none."""
     server = WeaviateServer(_built(), folder, _free_ports(6))
     try:
         server.start()

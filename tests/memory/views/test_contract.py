@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aiosv3.memory.views import Entry, Put, Query, Remove, View, ViewUnavailable
+from aiosv3.memory.views import Change, Entry, Put, Query, Remove, View, ViewUnavailable
 
 DAY = 86_400_000
 NOW = 1_700_000_000_000
@@ -77,6 +77,26 @@ async def test_a_newer_version_replaces_and_an_older_one_is_late(view: View) -> 
     assert await found(view, "coffee") == []
     await put(view, make("a", "mineral water", version=3))
     assert (await found(view, "tea"), await found(view, "water")) == ([], ["a"])
+
+
+async def test_what_is_applied_at_once_counts_in_its_order(view: View) -> None:
+    changes: list[Change] = [
+        Put(make("a", "tea", version=1)),
+        Put(make("a", "milk", version=3)),
+        Put(make("a", "rum", version=2)),
+        Put(make("b", "tea", tenant="other")),
+        Remove("acme", "c", 4),
+        Put(make("c", "tea", version=3)),
+        Put(make("d", "tea", version=1)),
+        Remove("acme", "d", 2),
+    ]
+    await view.apply(changes)
+    assert (await found(view, "milk"), await found(view, "tea"), await found(view, "rum")) == (["a"], [], [])
+    assert await found(view, "tea", tenant="other") == ["b"]
+    once = await view.digest("acme")
+    for change in changes:
+        await view.apply([change])
+    assert (once.count, await view.digest("acme")) == (1, once)
 
 
 async def test_the_same_change_twice_is_one(view: View) -> None:
@@ -179,6 +199,25 @@ async def test_without_words_it_is_a_scan_newest_first(view: View) -> None:
     assert await found(view, k=3) == ["m8", "m7", "m6"]
     assert await found(view, since=NOW, until=NOW + 2) == ["m8", "m7", "m6", "m5", "m4", "m3", "m2", "m1", "m0"][-2:]
     assert await found(view, sources=["s"], positions=(3, 5)) == ["m5", "m4", "m3"]
+
+
+async def test_the_last_turns_of_one_source_are_the_last_whenever_they_came(view: View) -> None:
+    """A conversation whose turns came in another order than they were said, some at one moment."""
+    turns = [
+        make(f"t{place}", "x", valid_from=NOW + place // 2, source="chat", position=place, recorded_at=0)
+        for place in range(40)
+    ]
+    await put(view, *turns[20:], make("z", "x", valid_from=NOW + 99, source="mail"), *reversed(turns[:20]))
+    assert await found(view, sources=["chat"], k=3) == ["t39", "t38", "t37"]
+    assert await found(view, sources=["chat", "chat"], k=1) == ["t39"]
+    assert await found(view, sources=["chat"], positions=(0, 20), k=2) == ["t20", "t19"]
+    await view.apply([Remove("acme", "t39", 2), Put(replace(turns[38], version=2, text="y"))])
+    late = make("t40", "x", valid_from=NOW + 20, source="chat", position=40, trust=0)
+    await put(view, replace(turns[37], version=2, source="mail"), late)
+    assert await found(view, sources=["chat"], k=2) == ["t38", "t36"]
+    assert await found(view, sources=["chat"], min_trust=0, k=1) == ["t40"]
+    assert await found(view, sources=["nowhere"]) == []
+    assert await found(view, sources=["chat", "mail"], k=1) == ["z"]
 
 
 @pytest.mark.differs("in Weaviate a neighbour lends no words")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -187,6 +188,76 @@ async def test_what_changes_while_it_is_handed_over(view: FallbackView, remote: 
     assert (await view.digest("acme")).count == 1
 
 
+async def test_the_last_turns_of_a_conversation_need_no_server(view: FallbackView, remote: Remote) -> None:
+    """As long as the newest memories surely have them: whole answers then, and the server is not asked."""
+
+    async def window(k: int, **conditions: Any) -> tuple[list[str], bool]:
+        hits = await view.search(Query("acme", ["tenant"], sources=["chat"], k=k, **conditions))
+        return [hit.entry.id for hit in hits], isinstance(hits, PartialHits)
+
+    def turn(position: int, version: int = 1) -> Put:
+        return Put(
+            replace(make(f"t{position}", version=version), source="chat", valid_from=position // 2, position=position)
+        )
+
+    await view.apply([turn(0), turn(1)])
+    asked_before = list(remote.asked)
+    assert await window(5) == (["t1", "t0"], False)
+    await view.apply([turn(3), turn(2)])
+    assert await window(3) == (["t3", "t2", "t1"], False), "t0 has left, which is below"
+    remote.cut = True
+    assert await window(2) == (["t3", "t2"], False)
+    await view.apply([Remove("acme", "t2", 2)])
+    assert await window(2) == (["t3", "t1"], False)
+    assert [what for what in remote.asked[len(asked_before) :] if what == "search"] == []
+    assert await window(3) == (["t3", "t1"], True), "there may be more than the newest memories have"
+    assert await window(2, kinds=["chunk"]) == ([], True)
+    await back(view, remote)
+    assert await window(3) == (["t3", "t1", "t0"], False)
+    await view.apply([Put(make(f"m{number}")) for number in range(NEWEST)])
+    assert await window(1) == (["t3"], False), "from the server: the newest memories have none of them"
+    assert remote.asked[-1] == "search"
+
+
+async def test_what_waits_is_bounded(remote: Remote) -> None:
+    view = FallbackView(remote, EmbeddedView(), NEWEST, retry=0.001, waiting=4)
+    remote.cut = True
+    await view.apply([Put(make("a")), Put(make("b"))])
+    await view.apply([Put(make("a", version=2)), Put(make("c"))])
+    await view.purge("acme", ids=["c"])
+    with pytest.raises(ViewUnavailable, match="4 changes wait"):
+        await view.apply([Put(make("d", subject="s"))])
+    assert "d" in await ids(view), "the newest is found all the same"
+    with pytest.raises(ViewUnavailable):
+        await view.purge("acme", subject="s")
+    assert "d" not in await ids(view), "and what is forgotten is not"
+    await back(view, remote)
+    await view.apply([Put(make("d", subject="s"))])
+    assert await view.purge("acme", subject="s") == 1
+    assert (await ids(view), (await view.digest("acme")).count) == (["a", "b"], 2)
+    await view.close()
+
+
+async def test_the_log_keeps_what_is_not_held(stage: Stage, words: type[Words]) -> None:
+    """While the view is away its worker reads no further than it may hold; then all of it is there."""
+    async with stage.memory() as memory:
+        feed = memory.feed
+        view = feed.applier.view = FallbackView(memory.view, EmbeddedView(), NEWEST, retry=0.001, waiting=5)
+        memory.view.trouble = ViewUnavailable("gone fishing")
+        for number in range(30):
+            await stage.ask(words.remember(f"fact {number}", f"subject {number}"))
+        await until(lambda: feed.applier.trouble is not None and feed.lag() > 0)
+        assert len(view._backlog) < 15, "what may wait, and what was taken in one batch with it"
+        found = await stage.ask(words.recall("fact"))
+        assert (found["degraded"], found["lag"] > 0) == (True, True)
+        memory.view.trouble = None
+        assert await feed.reach({one.partition: one.offset for one in stage.known()}, DEADLINE_S)
+        await until(lambda: view.trouble is None)
+        whole = await stage.ask(words.recall("fact", k=50))
+        await view.close()
+    assert (len(whole["memories"]), whole["degraded"]) == (30, False)
+
+
 async def test_a_defect_is_no_outage(view: FallbackView, remote: Remote) -> None:
     remote.cut, remote.error = True, VectorUnusable("another length")
     with pytest.raises(VectorUnusable):
@@ -220,7 +291,7 @@ async def test_a_recall_is_answered_and_says_that_it_is_degraded(stage: Stage, w
         view = FallbackView(memory.view, EmbeddedView(), NEWEST, retry=0.001)
         memory.feed.applier.view = view
         await stage.ask(words.remember("blue sky"))
-        before = await stage.ask(words.recall("sky"))
+        before = await stage.ask(words.recall("sky", positions=stage.known()))
         memory.view.trouble = ViewUnavailable("gone fishing")
         note = await stage.ask(words.remember("sky at night"))
         written = MemoryPosition(note["partition"], note["offset"])

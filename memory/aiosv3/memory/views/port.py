@@ -90,7 +90,8 @@ Change: TypeAlias = Put | Remove
 class Query:
     """What is looked for. Every condition holds within the search itself: k hits are k hits that may be shown.
 
-    With neither ``text`` nor ``vector`` it is a scan: what meets the conditions, newest ``valid_from`` first.
+    With neither ``text`` nor ``vector`` it is a scan: what meets the conditions, newest ``valid_from`` first, of one
+    moment and source the highest ``position``. With one source: the last turns of a conversation, whenever they came.
     """
 
     tenant: str
@@ -117,6 +118,19 @@ class Query:
     """Only positions from the first to the second, both included: with ``sources`` a turn and its neighbours."""
     diversity: float = 0.0
     """0 to 1: how much a hit loses that says what a better one says (maximal marginal relevance). Not for scans."""
+
+    def scans(self) -> bool:
+        """Whether nothing is looked for but what meets the conditions."""
+        return not self.text.strip() and self.vector is None
+
+    def one_source(self) -> str | None:
+        """The source that alone is looked into; None where there is none, or several."""
+        return next(iter(self.sources)) if self.sources is not None and len(set(self.sources)) == 1 else None
+
+
+def scan_order(entry: Entry) -> tuple[int, str, int, str]:
+    """The order of a scan's hits."""
+    return -entry.valid_from, entry.source, -entry.position, entry.id
 
 
 class Parts(NamedTuple):

@@ -74,6 +74,18 @@ def test_a_vector_that_does_not_fit_changes_nothing() -> None:
     assert (found(index, "tea"), found(index, "milk")) == (["a"], [])
 
 
+def test_of_many_at_once_one_that_does_not_fit_changes_nothing() -> None:
+    index = Index(DEFAULT)
+    index.put(make("a", "tea", vector=vector(1), embedder="m"))
+    fits, other = make("b", "milk", vector=vector(2), embedder="m"), make("c", "rum", embedder="m")
+    with pytest.raises(VectorUnusable):
+        index.put_all([fits, replace(other, vector=np.zeros(3, np.float32), embedder="new")])
+    assert (len(index), {name: len(held) for name, held in index._vectors.items()}) == (1, {"m": 1})
+    index.put_all([other, replace(fits, id="d")])
+    hits = index.search(Query(tenant="t", scopes=["tenant"], vector=vector(2), embedder="m"), 0)
+    assert sorted(hit.entry.id for hit in hits) == ["a", "d"], "what has no vector has none of those that were refused"
+
+
 def test_vectors_go_with_their_memories() -> None:
     index = Index(DEFAULT)
     for number in range(4):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from aiosv3.memory.rebuilding import Rebuild
+from aiosv3.memory.rebuilding import RebuildDiffers
+from aiosv3.memory.sharedrebuild import SharedRebuild
 from aiosv3.memory.views import Entry, Put, Query, View, ViewUnavailable
 from aiosv3.memory.views.embedded import EmbeddedView
 from aiosv3.memory.views.fallback import FallbackView
@@ -90,35 +91,33 @@ async def test_only_a_new_collection_can_go_live(generations: Generations) -> No
 async def test_a_rebuild_out_of_the_log(
     generations: Generations, stage: Stage, words: type[Words], embedder: HashEmbedder
 ) -> None:
-    """The worker's view is the one on Weaviate, behind its fallback; another worker's moves with it."""
-
-    def behind(view: View) -> FallbackView:
-        return FallbackView(view, EmbeddedView(), 100)
-
-    async def fresh() -> View:
-        return behind(generations.fresh())
-
-    async def switch(view: View) -> str:
-        assert isinstance(view, FallbackView)
-        return await generations.switch(view.primary)
-
-    async with stage.memory(embedder=embedder) as memory:
+    """The worker's view is the one on Weaviate, behind its fallback; another worker writes to it all the while."""
+    async with stage.memory(embedder=embedder) as memory, stage.memory("second", embedder) as second:
+        for one in (memory, second):
+            one.feed.applier.view = FallbackView(generations.live(), EmbeddedView(), 100)
         feed, other = memory.feed, generations.live()
-        feed.applier.view = behind(generations.live())
         for number in range(10):
             note = await stage.ask(words.remember(f"fact {number}", f"subject {number % 2}"))
-            assert await feed.reach({note["partition"]: note["offset"]}, DEADLINE_S)
         gone = await stage.ask(words.forget("subject 1"))
-        assert await feed.reach({gone["partition"]: gone["offset"]}, DEADLINE_S)
+        for one in (memory, second):
+            await one.feed.reach({each["partition"]: each["offset"] for each in (note, gone)}, DEADLINE_S)
         live = await other.digest("acme")
-        rebuild = Rebuild(memory.log, feed, memory.stage.codec, memory.contents, fresh, switch)
-        rebuilt, before = await rebuild.run()
-        assert rebuilt.digests["acme"] == await other.digest("acme") == live
+        async with feed.still():  # the other one is ahead
+            note = await stage.ask(words.remember("fact 10", "subject 0"))
+            assert await second.feed.reach({note["partition"]: note["offset"]}, DEADLINE_S)
+        rebuild = SharedRebuild(memory.log, feed, memory.stage.codec, memory.contents, generations)
+        rebuilt, _ = await rebuild.run()
         assert live.count == 5
-        assert len(await generations.confirm()) == 1
+        assert (rebuilt.digests["acme"].count, rebuilt.kept != "") in {(5, True), (6, True)}
+        assert (await other.digest("acme")).count == 6
         note = await stage.ask(words.remember("afterwards"))
         assert await feed.reach({note["partition"]: note["offset"]}, DEADLINE_S)
-        assert (await stage.texts(words.recall("afterwards")))[0] == "afterwards"
-        assert (await other.digest("acme")).count == 6
-        for view in (feed.applier.view, before, other):
+        assert (await stage.texts(words.recall("afterwards", positions=stage.known())))[0] == "afterwards"
+        assert (await other.digest("acme")).count == 7
+        assert await generations.confirm() == [rebuilt.kept]
+        await other.purge("acme", ids=[entry.id for entry in await other.get("acme", [note["id"]])])
+        with pytest.raises(RebuildDiffers, match="has removed, version"):
+            await rebuild.run()
+        assert await generations.confirm() == [], "what was built in vain is gone"
+        for view in (feed.applier.view, second.feed.applier.view, other):
             await view.close()

@@ -49,6 +49,6 @@ def forget_words() -> None:
 
 @lru_cache(_CACHED)
 def _stem(word: str) -> str:
-    # A stemmer is not for several threads; one of its own costs a quarter of a microsecond, stemming sixty.
+    # A stemmer is not for several threads, and may remember words; one of its own costs a quarter of a microsecond.
     stem: str = snowballstemmer.stemmer("english").stemWord(word)
     return stem

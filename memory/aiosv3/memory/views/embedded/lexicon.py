@@ -35,12 +35,14 @@ class Lexicon:
 
     def add(self, row: int, terms: Sequence[str]) -> None:
         """Takes a row in; it must be above all rows before."""
+        postings = self._postings
         for term, times in Counter(terms).items():
-            posting = self._postings.get(term)
-            if posting is None:
-                posting = self._postings[term] = (array("i"), array("f"))
-            posting[0].append(row)
-            posting[1].append(times)
+            try:
+                rows, counts = postings[term]
+            except KeyError:
+                rows, counts = postings[term] = (array("i"), array("f"))
+            rows.append(row)
+            counts.append(times)
         self._lengths.extend([0.0] * (row - len(self._lengths)))
         self._lengths.append(len(terms))
 

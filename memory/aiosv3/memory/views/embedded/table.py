@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count as count_from
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 
 from aiosv3.memory.views.port import Entry, Query
 
-Rows = NDArray[np.int32]
+Rows = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 
 _FIRST_ROOM: Final = 64
@@ -33,6 +36,7 @@ _COLUMNS: Final[dict[str, tuple[Any, Any]]] = {
     "after": (np.int32, _NONE),
 }
 """Column → its type and what a row without a memory holds."""
+_PLACE: Final = ("source", "kind", "position")
 
 
 class Names:
@@ -44,6 +48,10 @@ class Names:
     def number(self, name: str | None) -> int:
         """The number of a name, given now if need be; -1 for none."""
         return _NONE if name is None else self._numbers.setdefault(name, len(self._numbers))
+
+    def known(self, name: str) -> int:
+        """The number of a name; -1 where it has none."""
+        return self._numbers.get(name, _NONE)
 
     def among(self, names: Collection[str], column: NDArray[Any]) -> Mask:
         """Which rows of a column hold one of these names."""
@@ -70,6 +78,7 @@ class Table:
         self._columns = {name: np.full(_FIRST_ROOM, empty, kind) for name, (kind, empty) in _COLUMNS.items()}
         self._row_of: dict[str, int] = {}
         self._placed: dict[tuple[int, int, int], int] = {}
+        self._of_source: dict[int, array[int]] = {}
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -88,25 +97,37 @@ class Table:
 
     def put(self, entry: Entry) -> int:
         """Gives a memory a row. It must have none."""
-        row = self.count
-        if row == len(self._columns["held"]):
+        return self.put_all([entry])
+
+    def put_all(self, entries: Sequence[Entry]) -> int:
+        """Gives memories rows, one after another; none of them has one. Returns the first of these rows."""
+        first, count = self.count, len(entries)
+        while first + count > len(self._columns["held"]):
             self._grow()
-        self.count += 1
-        self.entries.append(entry)
-        self._row_of[entry.id] = row
-        values = {name: self.names[name].number(getattr(entry, name)) for name in ("scope", "kind", "subject")}
-        values["speaker"] = self.names["speaker"].number(entry.speaker.lower() if entry.speaker else None)
-        values["source"] = self.names["source"].number(entry.source or None)
-        for name in ("position", "valid_from", "trust"):
-            values[name] = getattr(entry, name)
-        values["valid_to"] = _NEVER if entry.valid_to is None else entry.valid_to
-        values["expires_at"] = _NEVER if entry.expires_at is None else entry.expires_at
-        for name, value in values.items():
-            self._columns[name][row] = value
-        self._columns["importance"][row] = entry.importance
-        self._columns["held"][row] = True
-        self._link(row)
-        return row
+        self.count += count
+        self.entries += entries
+        self._row_of.update(zip((entry.id for entry in entries), range(first, self.count), strict=True))
+        columns = self._told(entries)
+        for name, values in columns.items():
+            self._columns[name][first : self.count] = values
+        self._columns["held"][first : self.count] = True
+        for row, *place in zip(count_from(first), *(columns[name] for name in _PLACE), strict=False):
+            self._link(row, *place)
+        return first
+
+    def _told(self, entries: Sequence[Entry]) -> dict[str, list[Any]]:
+        """What goes into the columns."""
+        number = {name: names.number for name, names in self.names.items()}
+        told: dict[str, list[Any]] = {
+            name: [number[name](getattr(entry, name)) for entry in entries] for name in ("scope", "kind", "subject")
+        }
+        told["source"] = [number["source"](entry.source or None) for entry in entries]
+        told["speaker"] = [number["speaker"](entry.speaker.lower() if entry.speaker else None) for entry in entries]
+        for name in ("position", "valid_from", "trust", "importance"):
+            told[name] = [getattr(entry, name) for entry in entries]
+        for name in ("valid_to", "expires_at"):
+            told[name] = [_NEVER if (time := getattr(entry, name)) is None else time for entry in entries]
+        return told
 
     def remove(self, id_: str) -> int:
         """Takes a memory out of its row; the row is empty from now on. Returns the row."""
@@ -117,21 +138,27 @@ class Table:
         self.entries[row] = None
         return row
 
-    def visible(self, query: Query, now: int) -> Mask:
-        """Which rows a query may find: its conditions, and nothing expired."""
-        mask = self._among("scope", query.scopes)
-        mask &= self.column("expires_at") > now
-        mask &= self.column("trust") >= query.min_trust
+    def of_source(self, source: str) -> Rows:
+        """The rows of all memories of a source."""
+        number = self.names["source"].known(source)
+        return np.array(self._of_source.get(number, ()), np.int32)
+
+    def visible(self, query: Query, now: int, rows: Rows | None = None) -> Mask:
+        """Which rows, of all or of these, a query may find: its conditions, and nothing expired."""
+        where: slice | Rows = slice(None) if rows is None else rows
+        mask = self._among("scope", query.scopes, where)
+        mask &= self.column("expires_at")[where] > now
+        mask &= self.column("trust")[where] >= query.min_trust
         if query.kinds is not None:
-            mask &= self._among("kind", query.kinds)
+            mask &= self._among("kind", query.kinds, where)
         if query.subject is not None:
-            mask &= self._among("subject", [query.subject])
-        self._by_time(query, mask)
-        self._by_source(query, mask)
+            mask &= self._among("subject", [query.subject], where)
+        self._by_time(query, mask, where)
+        self._by_source(query, mask, where)
         return mask
 
-    def _by_time(self, query: Query, mask: Mask) -> None:
-        starts, ends = self.column("valid_from"), self.column("valid_to")
+    def _by_time(self, query: Query, mask: Mask, where: slice | Rows) -> None:
+        starts, ends = self.column("valid_from")[where], self.column("valid_to")[where]
         if query.since is not None:
             mask &= ends > query.since
         if query.until is not None:
@@ -139,17 +166,18 @@ class Table:
         if query.at is not None:
             mask &= (starts <= query.at) & (ends > query.at)
 
-    def _by_source(self, query: Query, mask: Mask) -> None:
+    def _by_source(self, query: Query, mask: Mask, where: slice | Rows) -> None:
         if query.sources is not None:
-            mask &= self._among("source", query.sources)
+            mask &= self._among("source", query.sources, where)
         if query.without_sources:
-            mask &= ~self._among("source", query.without_sources)
+            mask &= ~self._among("source", query.without_sources, where)
         if query.positions is not None:
             first, last = query.positions
-            mask &= (self.column("position") >= first) & (self.column("position") <= last)
+            positions = self.column("position")[where]
+            mask &= (positions >= first) & (positions <= last)
 
-    def _among(self, name: str, names: Collection[str]) -> Mask:
-        return self.names[name].among(names, self.column(name))
+    def _among(self, name: str, names: Collection[str], where: slice | Rows) -> Mask:
+        return self.names[name].among(names, self.column(name)[where])
 
     def _grow(self) -> None:
         for name, (kind, empty) in _COLUMNS.items():
@@ -157,23 +185,23 @@ class Table:
             self._columns[name] = np.full(2 * len(old), empty, kind)
             self._columns[name][: len(old)] = old
 
-    def _place(self, row: int, step: int) -> tuple[int, int, int]:
-        columns = self._columns
-        return int(columns["source"][row]), int(columns["kind"][row]), int(columns["position"][row]) + step
-
-    def _link(self, row: int) -> None:
-        if self._columns["source"][row] == _NONE:
+    def _link(self, row: int, source: int, kind: int, position: int) -> None:
+        if source == _NONE:
             return
+        self._of_source.setdefault(source, array("i")).append(row)
         # Of two at one place the newer is the neighbour of both sides.
-        self._placed[self._place(row, 0)] = row
-        for near, far, step in (("before", "after", -1), ("after", "before", 1)):
-            other = self._placed.get(self._place(row, step), _NONE)
-            self._columns[near][row] = other
-            if other != _NONE:
-                self._columns[far][other] = row
+        placed, before, after = self._placed, self._columns["before"], self._columns["after"]
+        placed[source, kind, position] = row
+        if (other := placed.get((source, kind, position - 1))) is not None:
+            before[row], after[other] = other, row
+        if (other := placed.get((source, kind, position + 1))) is not None:
+            after[row], before[other] = other, row
 
     def _unlink(self, row: int) -> None:
-        place = self._place(row, 0)
+        source, kind, position = (int(self._columns[name][row]) for name in _PLACE)
+        place = source, kind, position
+        if (rows := self._of_source.get(source)) is not None:
+            del rows[bisect_left(rows, row)]
         if self._placed.get(place) == row:
             del self._placed[place]
         for near, far in (("before", "after"), ("after", "before")):

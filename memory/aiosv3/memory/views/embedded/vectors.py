@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -36,19 +37,30 @@ class Vectors:
 
     def put(self, row: int, vector: NDArray[np.float32]) -> None:
         """Takes in a row's vector. Raises ``VectorUnusable``."""
-        if vector.shape != (self.dimensions,):
-            raise VectorUnusable(f"a vector has shape {vector.shape}, the others of its embedder ({self.dimensions},)")
-        length = float(np.linalg.norm(vector))
-        if not np.isfinite(length) or length == 0.0:
+        self.put_all(np.array([row]), [vector])
+
+    def check(self, vectors: Sequence[NDArray[np.float32]]) -> None:
+        """Raises ``VectorUnusable`` where one of them cannot be taken in."""
+        wrong = next((vector.shape for vector in vectors if vector.shape != (self.dimensions,)), None)
+        if wrong is not None:
+            raise VectorUnusable(f"a vector has shape {wrong}, the others of its embedder ({self.dimensions},)")
+        lengths = np.linalg.norm(np.stack(vectors), axis=1)
+        if not np.isfinite(lengths).all() or not lengths.all():
             raise VectorUnusable("a vector of length 0, or with numbers that are none, has no direction")
-        slot = self._take()
-        scale = float(np.abs(vector).max()) / 127
-        self._codes[slot] = np.rint(vector / scale)
-        self._scales[slot] = scale / length
-        self._signs[:, slot] = _signs(vector)
-        while row >= len(self._slots):
+
+    def put_all(self, rows: Rows, vectors: Sequence[NDArray[np.float32]]) -> None:
+        """Takes in a vector for each row; all of them, or none. Raises ``VectorUnusable``."""
+        self.check(vectors)
+        whole = np.stack(vectors)
+        lengths = np.linalg.norm(whole, axis=1)
+        slots = self._take(len(vectors))
+        scales = np.abs(whole).max(axis=1) / 127
+        self._codes[slots] = np.rint(whole / scales[:, None])
+        self._scales[slots] = scales / lengths
+        self._signs[:, slots] = _signs(whole).T
+        while rows.max() >= len(self._slots):
             self._slots = np.append(self._slots, np.full(len(self._slots), _NO_SLOT, np.int32))
-        self._slots[row] = slot
+        self._slots[rows] = slots
 
     def remove(self, row: int) -> None:
         """Lets go of a row's vector, if it has one."""
@@ -99,17 +111,22 @@ class Vectors:
         result: NDArray[np.float32] = found
         return result
 
-    def _take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        if self._used == len(self._scales):
+    def _take(self, count: int) -> Rows:
+        """So many slots, those that were let go of first."""
+        again = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        fresh = range(self._used, self._used + count - len(again))
+        self._used = fresh.stop
+        while self._used > len(self._scales):
             self._codes = np.concatenate([self._codes, np.zeros_like(self._codes)])
             self._scales = np.concatenate([self._scales, np.zeros_like(self._scales)])
             self._signs = np.concatenate([self._signs, np.zeros_like(self._signs)], axis=1)
-        self._used += 1
-        return self._used - 1
+        return np.array([*again, *fresh])
 
 
-def _signs(vector: NDArray[np.float32]) -> NDArray[np.uint64]:
-    bits = np.packbits(vector > 0)
-    return np.pad(bits, (0, -len(bits) % 8)).view(np.uint64)
+def _signs(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """The signs of the last axis' numbers, as words of bits."""
+    bits = np.packbits(vectors > 0, axis=-1)
+    missing = -bits.shape[-1] % (_WORD_BITS // 8)
+    if missing:
+        bits = np.concatenate([bits, np.zeros((*bits.shape[:-1], missing), np.uint8)], axis=-1)
+    return bits.view(np.uint64)

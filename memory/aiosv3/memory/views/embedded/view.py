@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
 from typing import ParamSpec, TypeVar
 
 from aiosv3.memory.views.digests import digest_of, share
@@ -14,7 +15,7 @@ from aiosv3.memory.views.embedded.analysis import forget_words
 from aiosv3.memory.views.embedded.index import Index
 from aiosv3.memory.views.embedded.ranking import DEFAULT, Ranking
 from aiosv3.memory.views.errors import ViewUnavailable
-from aiosv3.memory.views.port import Change, Digest, Entry, Hit, Put, Query
+from aiosv3.memory.views.port import Change, Digest, Entry, Hit, Put, Query, Remove
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -78,11 +79,13 @@ class EmbeddedView:
         return self._tenants.get(name) or self._tenants.setdefault(name, _Tenant(self._ranking))
 
     def _apply(self, changes: list[Change]) -> None:
-        for change in changes:
-            if isinstance(change, Put):
-                self._tenant(change.entry.tenant).put(change.entry)
+        for (tenant, kind), some in groupby(changes, lambda change: (_tenant_of(change), type(change))):
+            if kind is Put:
+                self._tenant(tenant).put_all([change.entry for change in some if isinstance(change, Put)])
             else:
-                self._tenant(change.tenant).remove(change.id, change.version)
+                for change in some:
+                    if isinstance(change, Remove):
+                        self._tenant(tenant).remove(change.id, change.version)
 
     def _search(self, query: Query) -> list[Hit]:
         tenant = self._tenants.get(query.tenant)
@@ -108,6 +111,10 @@ class EmbeddedView:
         return 0 if held is None else held.purge(subject, ids)
 
 
+def _tenant_of(change: Change) -> str:
+    return change.entry.tenant if isinstance(change, Put) else change.tenant
+
+
 class _Tenant:
     """What is held of one tenant, which versions were seen, and the digest as it changes."""
 
@@ -116,13 +123,20 @@ class _Tenant:
         self._seen: dict[str, int] = {}
         self._sum = 0
 
-    def put(self, entry: Entry) -> None:
-        if entry.version <= self._seen.get(entry.id, -1):
-            return
-        old = self.index.entry(entry.id)
-        self.index.put(entry)
-        self._seen[entry.id] = entry.version
-        self._sum ^= share(entry) ^ (0 if old is None else share(old))
+    def put_all(self, entries: list[Entry]) -> None:
+        """In their order; of the same memory twice the newer version."""
+        newest: dict[str, Entry] = {}
+        for entry in entries:
+            before = newest.get(entry.id)
+            if entry.version > (self._seen.get(entry.id, -1) if before is None else before.version):
+                newest[entry.id] = entry
+        replaced = [old for id_ in newest if (old := self.index.entry(id_)) is not None]
+        self.index.put_all(list(newest.values()))
+        for entry in newest.values():
+            self._seen[entry.id] = entry.version
+            self._sum ^= share(entry)
+        for old in replaced:
+            self._sum ^= share(old)
 
     def remove(self, id_: str, version: int) -> None:
         if version <= self._seen.get(id_, -1) and not self._holds(id_, version):

@@ -77,8 +77,9 @@ async def found(
         common["include_vector"] = [index]
     ask = collection.query
     answer: Any
-    if not query.text.strip() and query.vector is None:
-        answer = await ask.fetch_objects(sort=Sort.by_property("valid_from", ascending=False), **common)
+    if query.scans():
+        order = Sort.by_property("valid_from", ascending=False).by_property("position", ascending=False)
+        answer = await ask.fetch_objects(sort=order, **common)
     elif vector is None:
         if not words:
             return []

@@ -60,6 +60,16 @@ class Generations:
         view.name = self._name
         return before
 
+    async def discard(self, view: View) -> None:
+        """Drops what a rebuild did not finish. Raises ViewUnavailable: :meth:`confirm` drops it as well."""
+        if isinstance(view, WeaviateView) and self._ours(view.name):
+            server = Server(self._address)
+            try:
+                async with server.asked("drop a collection", self._address.patience) as client:
+                    await client.collections.delete(view.name)
+            finally:
+                await server.close()
+
     async def switch_back(self, collection: str) -> None:
         """Makes an earlier collection the live one again. It lacks what came since: run a worker anew, or rebuild."""
         await self._move(collection)

@@ -22,7 +22,7 @@ from weaviate.exceptions import WeaviateInsertManyAllFailedError
 from aiosv3.memory.views.digests import digest_over
 from aiosv3.memory.views.embedded.diversity import diverse
 from aiosv3.memory.views.errors import VectorUnusable, ViewUnavailable
-from aiosv3.memory.views.port import Change, Digest, Entry, Hit, Put, Query
+from aiosv3.memory.views.port import Change, Digest, Entry, Hit, Put, Query, scan_order
 from aiosv3.memory.views.weaviate.asking import answers_nothing, found, score_of
 from aiosv3.memory.views.weaviate.objects import (
     Order,
@@ -119,17 +119,24 @@ class WeaviateView:
 
     async def digest(self, tenant: str) -> Digest:
         """See ``View``. Reads all of the tenant's memories."""
+        return digest_over(share for (_, gone), share in (await self.versions(tenant)).values() if not gone)
+
+    async def versions(self, tenant: str) -> dict[str, tuple[Order, int]]:
+        """By its key on the server, the version of each memory that counts, and what it adds to the digest.
+
+        The removed are told too. Raises ViewUnavailable.
+        """
         held: dict[str, tuple[Order, int]] = {}
         async with self._asked("digest") as (_, objects):
             if not await self._known(objects, tenant_key(tenant)):
-                return digest_over(())
+                return held
         async with self._asked("digest", _WHOLE_S) as (_, objects):
             there = objects.with_tenant(tenant_key(tenant))
             async for one in there.iterator(return_properties=[*_VERSION, "share"], cache_size=_READ_AHEAD):
                 stored = stored_of(one.uuid, one.properties)
                 if stored.order >= held.get(stored.memory, (stored.order, 0))[0]:
                     held[stored.memory] = (stored.order, int(one.properties["share"] or "0", 16))
-        return digest_over(share for (_, gone), share in held.values() if not gone)
+        return held
 
     async def purge(self, tenant: str, *, subject: str | None = None, ids: Collection[str] = ()) -> int:
         """See ``View``. The server's files lose it when they are next compacted, a rebuild's at once."""
@@ -279,19 +286,14 @@ def _hits(query: Query, objects: Sequence[Object[Any, None]]) -> list[Hit]:
         if entry.id in best and best[entry.id][0].entry.version > entry.version:
             continue
         best[entry.id] = (Hit(entry, *score_of(one)), _vector(one, query))
-    if not query.text.strip() and query.vector is None:
-        newest_first = sorted((hit for hit, _ in best.values()), key=_newest_first)
-        return [Hit(hit.entry, 0.0) for hit in newest_first[: query.k]]
+    if query.scans():
+        found_ones = sorted((hit.entry for hit, _ in best.values()), key=scan_order)
+        return [Hit(entry, 0.0) for entry in found_ones[: query.k]]
     order = sorted(best.values(), key=lambda pair: (-pair[0].score, pair[0].entry.id))
     if query.diversity <= 0 or not order:
         return [hit for hit, _ in order[: query.k]]
     scores = np.array([hit.score for hit, _ in order])
     return [order[place][0] for place in diverse(scores, _alike([each for _, each in order]), query.k, query.diversity)]
-
-
-def _newest_first(hit: Hit) -> tuple[int, str, int, str]:
-    entry = hit.entry
-    return -entry.valid_from, entry.source, -entry.position, entry.id
 
 
 def _vector(one: Object[Any, None], query: Query) -> Vector | None:
