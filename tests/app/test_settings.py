@@ -63,7 +63,10 @@ def test_the_claim_store_is_beside_the_project_unless_said_otherwise(tmp_path: P
         ("agents = [", "is not TOML"),
         ("agents = 3", "agents: Input should be a valid list"),
         ("foo = 1", "foo: there is no such setting; there are agent, agents, budgets, claims, kafka, memory, mesh"),
-        ('[kafka]\nbootstrp = "x:1"', "kafka.bootstrp: there is no such setting; there are bootstrap, partitions"),
+        (
+            '[kafka]\nbootstrp = "x:1"',
+            "kafka.bootstrp: there is no such setting; there are bootstrap, instance, partitions",
+        ),
         ('[pools.x]\nkind = "local"\nurl = "x"', "pools.x.url: there is no such setting; there are api, api_key_env"),
         ('[pools.x]\nkind = "openai"\napi_key = "sk-1"', "pools.x.api_key: keys do not belong into a file"),
         ('[kafka]\nbootstrap = "http://here:9092"', "kafka.bootstrap: 'http://here:9092' is no broker address"),

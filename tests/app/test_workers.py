@@ -38,10 +38,10 @@ from aiosv3.app.workers import (
     settled,
     spare_collector,
 )
-from aiosv3.schemas.errors import RegistryUnavailable
+from aiosv3.schemas.errors import AiosError, RegistryUnavailable
 from aiosv3.schemas.topics import Topics
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
-from aiosv3.streams.kafka import KafkaRefused
+from aiosv3.streams.kafka import AuthenticationFailed, KafkaRefused
 from aiosv3.streams.metrics import MetricsCatalogue
 
 
@@ -78,31 +78,33 @@ async def test_an_unknown_agent_is_refused_before_anything_is_opened(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("code", "patience", "asked"),
+    ("error", "patience", "asked"),
     [
-        (KafkaError.NOT_LEADER_FOR_PARTITION, 60.0, 3),
-        (KafkaError.NOT_LEADER_FOR_PARTITION, 0.0, 1),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, 60.0, 1),
+        (KafkaRefused(KafkaError.UNKNOWN_TOPIC_OR_PART, "not now"), 60.0, 3),
+        (KafkaRefused(KafkaError.UNKNOWN_TOPIC_OR_PART, "not now"), 0.0, 1),
+        (KafkaRefused(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not now"), 60.0, 1),
+        (BrokerUnavailable("not now"), 60.0, 3),
+        (AuthenticationFailed("not now"), 60.0, 1),
     ],
 )
 async def test_a_broker_that_refuses_is_asked_again_unless_time_cannot_help(
-    code: int, patience: float, asked: int
+    error: AiosError, patience: float, asked: int
 ) -> None:
-    answers = [KafkaRefused(code, "not now"), KafkaRefused(code, "not now"), "an answer"]
+    answers = [error, error, "an answer"]
     count = 0
 
     async def ask() -> str:
         nonlocal count
         count += 1
         answer = answers[count - 1]
-        if isinstance(answer, KafkaRefused):
+        if isinstance(answer, AiosError):
             raise answer
         return str(answer)
 
     if asked == 3:
         assert await settled(ask, patience, 0.0) == "an answer"
     else:
-        with pytest.raises(KafkaRefused, match="not now"):
+        with pytest.raises(type(error), match="not now"):
             await settled(ask, patience, 0.0)
     assert count == asked
 

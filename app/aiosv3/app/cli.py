@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.metadata import version as distribution_version
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -146,13 +146,19 @@ def main() -> None:
     try:
         with output():
             app()
-    except AiosError as error:
-        _say(str(error), exit_code(error))
-    except OSError as error:
-        words = said_of(error)
-        _say(words, 4) if words else _say_unexpected(error)
     except Exception as error:  # noqa: BLE001 -- the boundary of the process
-        _say_unexpected(error)
+        end_with(error)
+
+
+def end_with(error: Exception) -> NoReturn:
+    """Says it on stderr and ends the process."""
+    if isinstance(error, AiosError):
+        _say(str(error), exit_code(error))
+    words = said_of(error) if isinstance(error, OSError) else None
+    if words:
+        _say(words, 4)
+    _LOG.info("unexpected", exc_info=error)  # shown by workers, which keep a log, and by --verbose
+    _say(f"unexpected {type(error).__name__}: {error} (this is a defect; -v before the verb shows where)", 70)
 
 
 def exit_code(error: AiosError) -> int:
@@ -164,14 +170,9 @@ def exit_code(error: AiosError) -> int:
     return 4 if isinstance(error, _SILENT) else 1
 
 
-def _say(words: str, code: int) -> None:
+def _say(words: str, code: int) -> NoReturn:
     print(f"aiosv3: {words}", file=sys.stderr)  # noqa: T201 -- this is the command's own voice
     raise SystemExit(code)
-
-
-def _say_unexpected(error: Exception) -> None:
-    _LOG.info("unexpected", exc_info=error)  # shown by workers, which keep a log, and by --verbose
-    _say(f"unexpected {type(error).__name__}: {error} (this is a defect; -v before the verb shows where)", 70)
 
 
 if __name__ == "__main__":

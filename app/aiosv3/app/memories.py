@@ -22,8 +22,9 @@ from aiosv3.memory.embedding import Embedding
 from aiosv3.memory.feed import Feed
 from aiosv3.memory.keeping import Keeper, load
 from aiosv3.memory.past import PastViews
-from aiosv3.memory.rebuilding import LiveRebuild, Rebuild
+from aiosv3.memory.rebuilding import LiveRebuild, Rebuild, Rebuilding
 from aiosv3.memory.recalling import Recalling
+from aiosv3.memory.sharedrebuild import SharedRebuild
 from aiosv3.memory.tenure import MemoryTenure
 from aiosv3.memory.worker import MemoryWorker
 from aiosv3.schemas.sealing import KeyedHashes
@@ -103,7 +104,8 @@ async def open_live_view(settings: Settings) -> View:
         return await open_view()
     from aiosv3.memory.views.fallback import FallbackView
 
-    return FallbackView(generations_of(settings).live(), await open_view(), settings.memory.weaviate.tail)
+    given = settings.memory.weaviate
+    return FallbackView(generations_of(settings).live(), await open_view(), given.tail, waiting=given.waiting)
 
 
 def generations_of(settings: Settings) -> Generations:
@@ -160,9 +162,14 @@ async def memory_parts(mesh: Mesh) -> MemoryParts:
     feed = Feed(mesh.log, follower, events, settings.kafka.partitions, applier, load_states)
     embedding = Embedding(embedder_of(settings))
     recalling = Recalling(feed, embedding, PastViews(mesh.log, feed, mesh.codec, contents, open_view))
-    # A shared view is rebuilt by one command for all workers, an own one by each worker for itself.
     own = given.view == "embedded"
-    live = LiveRebuild(lambda: Rebuild(mesh.log, feed, mesh.codec, contents, open_view)) if own else None
+
+    def rebuilding() -> Rebuilding:
+        if own:
+            return Rebuild(mesh.log, feed, mesh.codec, contents, open_view)
+        return SharedRebuild(mesh.log, feed, mesh.codec, contents, generations_of(settings))
+
+    live = LiveRebuild(rebuilding)
     worker = MemoryWorker(mesh.codec, mesh_secret(settings), given.teams, contents, embedding, recalling, clock, live)
     wiring = wiring_of(mesh, "memory", queries, events)
 

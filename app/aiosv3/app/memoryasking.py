@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import typer
 
+from aiosv3.app.people import user_name
 from aiosv3.app.projects import mesh_secret
 from aiosv3.app.reading import Reading
 from aiosv3.app.recollection import MemoryReading
@@ -18,7 +19,7 @@ from aiosv3.app.settings import SettingsError
 from aiosv3.app.workers import Mesh
 from aiosv3.memory.access import OPERATOR, is_scope
 from aiosv3.schemas.errors import AiosError
-from aiosv3.schemas.headers import GRANT, ROUTE, Clearance, Grant, Route
+from aiosv3.schemas.headers import CE_ID, GRANT, ROUTE, Clearance, Grant, Route
 from aiosv3.schemas.memory import (
     KINDS,
     SEALED_QUERY,
@@ -35,6 +36,7 @@ from aiosv3.schemas.memory import (
 from aiosv3.schemas.records import Outcome
 from aiosv3.schemas.sealing import KeyedHashes, seal
 from aiosv3.streams.answers import AVRO, event
+from aiosv3.streams.deadletters import PREFIX
 from aiosv3.streams.keys import Owner
 from aiosv3.streams.log import Outgoing
 from aiosv3.streams.tenure import appended
@@ -50,6 +52,10 @@ class NotDone(AiosError):
     """A request to memory is on the log, and no worker has done it yet."""
 
 
+class NeverDone(AiosError):
+    """No worker can read a request to memory: it is a dead letter. Command and workers are of versions that differ."""
+
+
 class MemoryAsking:
     """Through one mesh's connection."""
 
@@ -60,6 +66,9 @@ class MemoryAsking:
         self._secret = mesh_secret(mesh.settings)
         self._ring = client_ring(mesh)
         self._from: dict[int, int] = {}
+        self._dead_from: dict[int, int] = {}
+        self._dead: dict[str, str] = {}
+        """Requests that no worker could read: why."""
         self._seen: dict[str, MemoryEvent] = {}
 
     async def forget(self, tenant: str, subject: str | None, memory_id: str | None, wait: float) -> MemoryEvent:
@@ -67,7 +76,18 @@ class MemoryAsking:
         about = None if subject is None else subject_of(self._secret, tenant, subject)
         place = place_in(memory_id or "") if about is None else place_of(self._secret, tenant, TENANT_WIDE, about)
         name = f"cli/forget/{about or memory_id}/{uuid.uuid4().hex}"
-        query = MemoryQuery(name, name, name, "", OPERATOR, MemoryAction.FORGET, place, memory_id, subject=about)
+        query = MemoryQuery(
+            name,
+            name,
+            name,
+            "",
+            OPERATOR,
+            MemoryAction.FORGET,
+            place,
+            memory_id,
+            subject=about,
+            speaker=user_name() or None,
+        )
         done = await self.answered(name, await self.send(query, tenant, Clearance.RESTRICTED), wait)
         if done.outcome is not Outcome.OK:
             raise AiosError(done.error.message if done.error is not None else "it was refused")
@@ -80,11 +100,15 @@ class MemoryAsking:
         return name, await self.send(query, tenant, Clearance.RESTRICTED)
 
     async def rebuild(self, wait: float) -> list[MemoryEvent]:
-        """Has each worker that answers recalls build its view anew; what came of it, by partition. Raises NotDone."""
+        """Has each worker that answers recalls build its view anew; what came of it, by partition. Raises NotDone.
+
+        A view that they share is built by one of them: the owner of partition 0, or who takes it over.
+        """
         asked = f"cli/rebuild/{uuid.uuid4().hex}"
         tenant = self.mesh.settings.mesh.tenant
         sent = []
-        for partition in range(await self._reading.partitions(self.mesh.topics.memory_queries())):
+        shared = self.mesh.settings.memory.view != "embedded"
+        for partition in range(1 if shared else await self._reading.partitions(self.mesh.topics.memory_queries())):
             name = f"{asked}/{partition}"
             query = MemoryQuery(name, name, name, "", OPERATOR, MemoryAction.REBUILD, source=asked)
             sent.append((name, await self.send(query, tenant, Clearance.RESTRICTED, partition)))
@@ -101,8 +125,9 @@ class MemoryAsking:
         for partition in range(await self._reading.partitions(self.mesh.topics.memory_queries())):
             name = f"cli/{action.value.lower()}/{partition}/{uuid.uuid4().hex}"
             query = MemoryQuery(
-                name, name, name, "", OPERATOR, action, place_in(named), named, source=source, from_task=task
-            )
+                name, name, name, "", OPERATOR, action, place_in(named), named,
+                source=source, from_task=task, speaker=user_name() or None,
+            )  # fmt: skip
             sent.append((name, await self.send(query, tenant, Clearance.RESTRICTED, partition)))
         for name, at in sent:
             done = await self.answered(name, at, wait)
@@ -159,8 +184,8 @@ class MemoryAsking:
         """Sends a request as the operator; the partition of the memory log where its event will be."""
         mesh, events = self.mesh, self.mesh.topics.memory_events()
         if not self._from:
-            for number in range(await self._reading.partitions(events)):
-                self._from[number] = (await mesh.log.bounds(events, number)).end
+            self._from = await self._ends(events)
+            self._dead_from = await self._ends(mesh.topics.dead_letters())
         headers = event(_TYPE, query.request_id, _SOURCE, AVRO, b"")
         headers.append((GRANT, Grant(tenant, query.request_id, clearance).encode()))
         headers.append((ROUTE, Route(OPERATOR, "auto", 0, 0).encode()))
@@ -168,14 +193,20 @@ class MemoryAsking:
         record = Outgoing(mesh.topics.memory_queries(), partition, place, mesh.codec.encode(query), headers)
         return (await appended(mesh.log, record)).partition
 
+    async def _ends(self, topic: str) -> dict[int, int]:
+        count = await self._reading.partitions(topic)
+        return {number: (await self.mesh.log.bounds(topic, number)).end for number in range(count)}
+
     async def answered(self, name: str, partition: int, wait: float) -> MemoryEvent:
-        """What a request came to. Raises NotDone after ``wait`` seconds."""
+        """What a request came to. Raises NotDone after ``wait`` seconds; NeverDone where it is a dead letter."""
         loop = asyncio.get_running_loop()
         deadline, told = loop.time() + wait, False
         while name not in self._seen:
             await self._read_on(partition)
             if name in self._seen:
                 break
+            if name in self._dead:
+                raise NeverDone(f"{name} is a dead letter, no worker can read it: {self._dead[name]}")
             if loop.time() >= deadline:
                 words = f"memory has not done {name} within {wait:g} s: it waits until an 'aiosv3 worker memory' runs"
                 raise NotDone(words)
@@ -191,3 +222,8 @@ class MemoryAsking:
             self._from[partition] = record.offset + 1
             if (told := await self._memory.event(record)) is not None:
                 self._seen.setdefault(told.request_id, told)
+        for number, start in self._dead_from.items():
+            async for record in self._reading.records(self.mesh.topics.dead_letters(), number, start):
+                self._dead_from[number] = record.offset + 1
+                name, why = (record.header(one) or b"" for one in (CE_ID, f"{PREFIX}exception-message"))
+                self._dead[name.decode("utf-8", "replace")] = why.decode("utf-8", "replace")

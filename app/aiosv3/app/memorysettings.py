@@ -49,6 +49,9 @@ class WeaviateSettings(BaseModel):
     """Seconds after which a search is answered from the worker's own newest memories."""
     tail: Annotated[int, Field(ge=1)] = 20_000
     """How many of them a worker keeps, for that."""
+    waiting: Annotated[int, Field(ge=1)] = 50_000
+    """How many changes a worker holds while the server is away, up to two kilobytes each. Beyond that it reads no
+    further on the log until the server is back."""
 
     _check_url = field_validator("url")(http_url)
 

@@ -82,11 +82,22 @@ class Recollection:
         """By tenant: how many memories, and the hash of them all."""
         return {tenant: await self.view.digest(tenant) for tenant in self.tenants()}
 
-    async def found(self, query: Query) -> list[Hit]:
-        """What a search finds in all scopes, or in one; trust is what it is now, after quarantines."""
+    def origin(self, entry: Entry) -> dict[str, str | None]:
+        """Which task had it remembered, for which agent, and which model has found it."""
+        for record, told in self.events.get((entry.tenant, entry.id), ()):
+            if (record.partition, record.offset) == (entry.partition, entry.offset):
+                return {"task": told.task_id, "agent": told.agent, "model": told.model}
+        return {"task": None, "agent": None, "model": None}  # the log no longer has its event
+
+    async def found(self, query: Query, tasks: Sequence[str] = (), models: Sequence[str] = ()) -> list[Hit]:
+        """What a search finds in all scopes, or in one; trust is what it is now, after quarantines.
+
+        ``tasks``, ``models``: only what came from one of these.
+        """
         scopes = self.scopes(query.tenant)
         wanted = [one for one in scopes if not query.scopes or scope_in(one) in query.scopes]
-        return await search(self.view, replace(query, scopes=wanted), self.applier.suspects(query.tenant))
+        only = self.applier.came_from(query.tenant, tasks, models)
+        return await search(self.view, replace(query, scopes=wanted), self.applier.suspects(query.tenant), only)
 
     async def entries(self, tenant: str, ids: Sequence[str] | None = None) -> list[Entry]:
         """All memories of a tenant, by id, or those of these ids."""
@@ -200,10 +211,15 @@ def as_line(entry: Entry, tenant: str) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def cited(entry: Entry, topic: str, score: float | None = None) -> dict[str, Any]:
-    """A memory as JSON, with what it takes to cite it: the heading in its document, its place on the memory log."""
+def cited(
+    entry: Entry, topic: str, score: float | None = None, origin: Mapping[str, str | None] | None = None
+) -> dict[str, Any]:
+    """A memory as JSON, with what it takes to cite it: the heading in its document, its place on the memory log, and
+    where it came from.
+    """
     citation = f"{topic}/{entry.partition}/{entry.offset}"
-    return {**memory_json(entry, score), "heading": heading_in(entry.text), "citation": citation}
+    told = {**memory_json(entry, score), **(origin or {}), "expires_at": entry.expires_at}
+    return {**told, "heading": heading_in(entry.text), "citation": citation}
 
 
 def moment_of(as_of: str | None) -> int | dict[int, int] | None:

@@ -79,6 +79,9 @@ class KafkaSettings(_Group):
     session_ms: Annotated[int, Field(ge=1_000)] = 6_000
     """Milliseconds without a word from a worker after which its partitions go to another one. A broker with KIP-848 has
     a time of its own: that is used where it is not longer than this."""
+    instance: Annotated[str, Field(max_length=200)] = ""
+    """A name of this worker that no other one has (KIP-345): killed and started again under it, it has its partitions
+    back at once, not after a session. ``aiosv3 up`` names its workers itself; elsewhere, a stable name of the place."""
     properties: dict[str, SecretStr] = {}
     """Of librdkafka, by its names: ``"sasl.password"``. All are kept secret."""
 

@@ -125,8 +125,8 @@ async def run_zone(settings: Settings, name: str) -> None:
         inputs, own = topics.tools(name), topics.tool_results(name)
         await register_released(mesh, zone_records(topics, name))
         ring = await open_ring(mesh, given.clearance)
-        worker = ToolWorker(zone, servers, mesh.codec, clock, mesh.claims, ring)
         wiring = wiring_of(mesh, f"tools.{name}", inputs, own)
+        worker = ToolWorker(zone, servers, mesh.codec, clock, mesh.claims, ring, wiring.member.alive)
         try:
             tenures = effectors(wiring, worker, given.concurrency, topics.dead_letters())
             await serve(mesh, Processor(wiring, tenures), following(ring))

@@ -35,7 +35,9 @@ from aiosv3.streams.beside import Beside, Burial
 from aiosv3.streams.claims import ClaimStore, open_claims
 from aiosv3.streams.commit import Commit
 from aiosv3.streams.effector import Effector, EffectorTenure
+from aiosv3.streams.errors import BrokerUnavailable
 from aiosv3.streams.kafka import (
+    AuthenticationFailed,
     Connection,
     KafkaLog,
     KafkaMember,
@@ -212,7 +214,7 @@ def wiring_of(mesh: Mesh, name: str, inputs: str, own: str, journal: str | None 
         group,
         inputs,
         journal,
-        settings=MemberSettings(session_ms=mesh.settings.kafka.session_ms),
+        settings=MemberSettings(mesh.settings.kafka.session_ms, mesh.settings.kafka.instance or None),
     )
     return Wiring(group, inputs, own, journal, mesh.log, member, clock, mesh.metrics.processor(name))
 
@@ -223,17 +225,20 @@ async def ensure(mesh: Mesh, specs: Sequence[TopicSpec]) -> None:
 
 
 async def settled(ask: Callable[[], Awaitable[_T]], patience_s: float = _SETTLE_S, again_s: float = 0.1) -> _T:
-    """What ``ask`` gives, asked again while the broker refuses: topics just created have no leader for a moment.
+    """What ``ask`` gives, asked again while no broker answers it: topics just created have no leader for a moment, and
+    a cluster that has just lost a broker needs some.
 
-    Raises the last ``KafkaRefused`` after ``patience_s`` seconds, and at once where a permission is missing.
+    Raises the last error after ``patience_s`` seconds, and at once where a permission is missing or a password wrong.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_s
     while True:
         try:
             return await ask()
-        except KafkaRefused as error:
-            if error.code in FORBIDDEN or loop.time() >= deadline:
+        except AuthenticationFailed:
+            raise
+        except (KafkaRefused, BrokerUnavailable) as error:
+            if (isinstance(error, KafkaRefused) and error.code in FORBIDDEN) or loop.time() >= deadline:
                 raise
             _LOG.info("asking again: %s", error)
         await asyncio.sleep(again_s)

@@ -139,6 +139,16 @@ def test_what_was_found_on_the_machine_is_found_once_for_all(tmp_path: Path) -> 
         }
 
 
+def test_each_worker_has_a_name_of_its_own_that_stays(tmp_path: Path) -> None:
+    """Under it a killed worker has its partitions back at once; another project on the broker has other names."""
+    named = [
+        [spec.env["AIOSV3_KAFKA__INSTANCE"] for spec in process_specs(Settings(folder=tmp_path / where), {}, None)]
+        for where in ("one", "one", "other")
+    ]
+    assert named[0] == named[1]
+    assert len({*named[0], *named[2]}) == len(named[0]) + len(named[2]) > 2
+
+
 def test_memory_workers_start_where_memory_is_on(tmp_path: Path) -> None:
     wanted = UpSettings(memories=2)
     both = (Settings(folder=tmp_path, memory=MemorySettings(on=on), up=wanted) for on in (False, True))

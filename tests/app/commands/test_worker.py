@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,32 @@ def test_an_unknown_agent_ends_with_2_and_one_sentence(tmp_path: Path, aiosv3_pr
     said = aiosv3_process("worker", "agent", "nobody", cwd=tmp_path)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("aiosv3: there is no agent 'nobody' in this project; it has none: list them in")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"), [(("agent",), 2, "Missing argument"), (("--help",), 0, "router")]
+)
+def test_a_worker_of_its_own_process_answers_as_the_command_does(
+    arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ended = run_module("worker", *arguments)
+    assert ended.returncode == code
+    assert words in ended.stdout + ended.stderr
+
+
+def test_a_worker_starts_without_the_other_verbs_and_says_its_errors_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "aiosv3.toml").write_text("[kafka]\nbootstrap = 7\n", encoding="utf-8")
+    ended = run_module("worker", "agent", "nobody", "-p", str(tmp_path))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("aiosv3: ")
+    assert "Traceback" not in ended.stderr
+    loaded = "import sys, aiosv3.app.commands.worker; print('aiosv3.app.cli' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "False\n"
+    )
+
+
+def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m aiosv3.app ARGUMENTS``, to its end."""
+    command = [sys.executable, "-m", "aiosv3.app", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

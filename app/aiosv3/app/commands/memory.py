@@ -6,20 +6,23 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from aiosv3.app.commands.memoryeval import evaluate_memory
+from aiosv3.app.commands.memoryforget import forget, quarantine
 from aiosv3.app.commands.memoryingest import ingest
-from aiosv3.app.commands.memorylive import rebuild_live
+from aiosv3.app.commands.memorylive import confirm_live, go_back, rebuild_live
+from aiosv3.app.commands.memoryoptions import Subject, Tenant, Wait
 from aiosv3.app.commands.options import Json, Project, echo_json, settings_of
+from aiosv3.app.looking import Asked, Looked, here, look
 from aiosv3.app.memoryasking import MemoryAsking
 from aiosv3.app.recollection import MemoryReading, NoSuchMemory, as_line, cited, moment_of
 from aiosv3.app.settings import Settings, SettingsError
+from aiosv3.app.timeline import Named, quarantines, timeline, who, words_of
 from aiosv3.app.workers import open_mesh
 from aiosv3.memory.access import is_scope, scope_in
-from aiosv3.memory.answers import receipt
 from aiosv3.schemas.memory import KINDS
 
 if TYPE_CHECKING:
@@ -30,9 +33,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="See what agents remember, and forget it.", no_args_is_help=True)
 app.command("eval")(evaluate_memory)
 app.command()(ingest)
+app.command()(forget)
+app.command()(quarantine)
 _CLIENT: Final = "aiosv3-cli"
-Tenant = Annotated[str | None, typer.Option("--tenant", help="Whose memory (default: the project's tenant).")]
-Subject = Annotated[str | None, typer.Option("--subject", help="Whom or what it is about.")]
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -41,7 +44,6 @@ AsOf = Annotated[
         help="What was known then: at a time (UTC), or before these events.",
     ),
 ]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait until it is done.")]
 
 
 @app.command()
@@ -52,27 +54,36 @@ def search(
     scope: Annotated[str | None, typer.Option("--scope", help="Only tenant, team:NAME or agent:NAME.")] = None,
     as_of: AsOf = None,
     kind: Annotated[str | None, typer.Option("--kind", help=f"Only one of {', '.join(KINDS)}.")] = None,
+    source: Annotated[list[str] | None, typer.Option("--source", help="Only from this source, or several.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", help="Only what this task had remembered.")] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", help="Only what this model has found.")] = None,
     min_trust: Annotated[int, typer.Option("--min-trust", min=0, max=2, help="1: without what is in quarantine.")] = 0,
     tenant: Tenant = None,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Find memories by their words, in all scopes and classes. Reads the whole log: no worker is needed."""
+    """Find memories in all scopes and classes, by words and by meaning. Reads the whole log: no worker is needed.
+
+    By words alone, and said so, where the embedder of the settings does not work here without a download.
+    """
     if kind is not None and kind not in KINDS:
         raise SettingsError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
     if scope is not None and not is_scope(scope):
         raise SettingsError(f"--scope is tenant, team:NAME or agent:NAME, not {scope!r}")
-    asked = _Asked(query, k, subject, scope, kind, min_trust)
-    found = asyncio.run(_search(settings_of(project), tenant, asked, moment_of(as_of)))
+    origins = tuple(source or ()), tuple(task or ()), tuple(model or ())
+    asked = Asked(query, k, subject, scope, kind, *origins, min_trust)
+    looked = asyncio.run(_search(settings_of(project), tenant, asked, moment_of(as_of)))
+    if looked.degraded is not None:
+        typer.echo(looked.degraded, err=True)
     if as_json:
-        echo_json(found)
+        echo_json(looked.found)
         return
     # No table: an id, and a chunk of a document, are longer than a column.
-    for one in found:
+    for one in looked.found:
         typer.echo(f"{one['id']}  {one['scope']}  {one['kind']}  {_moment(one['valid_from'])}{_distrust(one['trust'])}")
         typer.echo("\n".join(f"  {line}".rstrip() for line in one["text"].splitlines()))
         typer.echo("  ".join(filter(None, ("  --", one["source"], one["citation"]))) + "\n")
-    if not found:
+    if not looked.found:
         typer.echo("Nothing like that is remembered.")
 
 
@@ -80,89 +91,78 @@ def _distrust(trust: int) -> str:
     return "" if trust else "  [quarantine]"
 
 
-class _Asked(NamedTuple):
-    text: str
-    k: int
-    subject: str | None
-    scope: str | None
-    kind: str | None
-    min_trust: int
-
-
-async def _search(
-    settings: Settings, tenant: str | None, asked: _Asked, moment: int | dict[int, int] | None
-) -> list[dict[str, Any]]:
-    from aiosv3.memory.views.port import Query
-
-    text, k, subject, scope, kind, min_trust = asked
-    whose = tenant or settings.mesh.tenant
+async def _search(settings: Settings, tenant: str | None, asked: Asked, moment: int | dict[int, int] | None) -> Looked:
     async with open_mesh(settings, _CLIENT) as mesh:
-        memory = MemoryReading(mesh)
-        recollection = await memory.recollect(moment)
-        about = None if subject is None else memory.subject(whose, subject)
-        scopes = [] if scope is None else [scope]
-        kinds = None if kind is None else [kind]
-        query = Query(whose, scopes, text, k=k, kinds=kinds, subject=about, min_trust=min_trust)
-        events = mesh.topics.memory_events()
-        return [cited(hit.entry, events, hit.score) for hit in await recollection.found(query)]
+        return await look(MemoryReading(mesh), tenant or settings.mesh.tenant, asked, moment, here(settings))
 
 
 @app.command()
 def show(
-    memory_id: Annotated[str, typer.Argument(help="Its id.")], tenant: Tenant = None, project: Project = None
+    memory_id: Annotated[str, typer.Argument(help="Its id.")],
+    as_of: AsOf = None,
+    tenant: Tenant = None,
+    project: Project = None,
 ) -> None:
-    """Print one memory as JSON."""
-    echo_json(asyncio.run(_show(settings_of(project), tenant, memory_id)))
+    """Print one memory as JSON, with where it came from, and why it is in quarantine if it is."""
+    echo_json(asyncio.run(_show(settings_of(project), tenant, memory_id, moment_of(as_of))))
 
 
-async def _show(settings: Settings, tenant: str | None, memory_id: str) -> dict[str, Any]:
+async def _show(
+    settings: Settings, tenant: str | None, memory_id: str, moment: int | dict[int, int] | None
+) -> dict[str, Any]:
+    whose = tenant or settings.mesh.tenant
     async with open_mesh(settings, _CLIENT) as mesh:
-        recollection = await MemoryReading(mesh).recollect()
-        found = await recollection.entries(tenant or settings.mesh.tenant, [memory_id])
+        recollection = await MemoryReading(mesh).recollect(moment)
+        found = await recollection.entries(whose, [memory_id])
         if not found:
+            when = "now" if moment is None else "then"
             raise NoSuchMemory(
-                f"there is no memory {memory_id!r} now: 'aiosv3 memory history' shows what was said of it"
+                f"there is no memory {memory_id!r} {when}: 'aiosv3 memory history' shows what was said of it"
             )
-        return cited(found[0], mesh.topics.memory_events())
+        told = cited(found[0], mesh.topics.memory_events(), origin=recollection.origin(found[0]))
+        return {**told, "quarantine": quarantines(recollection, whose, memory_id)}
 
 
 @app.command()
 def history(
     memory_id: Annotated[str | None, typer.Argument(help="The id of one memory.")] = None,
     subject: Subject = None,
+    as_of: AsOf = None,
     tenant: Tenant = None,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Print all that was said of a memory, or of a subject, oldest first: what was remembered, and forgotten."""
+    """Print all that was said of a memory, or of a subject, oldest first, and by whom.
+
+    What was remembered, forgotten and over by its time, and what put it into quarantine or let it out.
+    """
     if (memory_id is None) == (subject is None):
         raise SettingsError("name either a memory, by its id, or a --subject")
-    told = asyncio.run(_history(settings_of(project), tenant, memory_id, subject))
+    told = asyncio.run(_history(settings_of(project), tenant, memory_id, subject, moment_of(as_of)))
     if as_json:
         echo_json(told)
         return
     if not told:
         typer.echo("Nothing was said of it.")
     for one in told:
-        typer.echo(f"{_moment(one['recorded_at'])}  {one['action']:<8}  {one['id'] or ''}  {one['text']}")
+        by = f"  by {one['by']}" if one["by"] else ""
+        typer.echo(f"{_moment(one['recorded_at'])}  {one['action']:<10}  {one['id'] or ''}  {one['text']}{by}")
 
 
 async def _history(
-    settings: Settings, tenant: str | None, memory_id: str | None, subject: str | None
+    settings: Settings,
+    tenant: str | None,
+    memory_id: str | None,
+    subject: str | None,
+    moment: int | dict[int, int] | None,
 ) -> list[dict[str, Any]]:
     whose = tenant or settings.mesh.tenant
     async with open_mesh(settings, _CLIENT) as mesh:
         memory = MemoryReading(mesh)
-        recollection = await memory.recollect()
-        about = None if subject is None else memory.subject(whose, subject)
-        events = [
-            event
-            for (owner, _), said in recollection.events.items()
-            for event in said
-            if owner == whose and (event[1].subject == about if memory_id is None else event[1].memory_id == memory_id)
-        ]
-        events.sort(key=lambda event: (event[0].timestamp, event[0].offset))
-        return [_told(record, event, await memory.said(event)) for record, event in events]
+        recollection = await memory.recollect(moment)
+        named = Named(memory_id, None if subject is None else memory.subject(whose, subject))
+        events = timeline(recollection, whose, named)
+        return [_told(record, event, words_of(event, await memory.said(event))) for record, event in events]
 
 
 def _told(record: Record, event: MemoryEvent, text: str) -> dict[str, Any]:
@@ -172,8 +172,11 @@ def _told(record: Record, event: MemoryEvent, text: str) -> dict[str, Any]:
         "scope": event.scope,
         "kind": event.kind,
         "text": text,
-        "task": event.task_id,
+        "source": event.source,
+        "task": event.from_task or event.task_id,
         "agent": event.agent,
+        "model": event.model,
+        "by": who(event),
         "recorded_at": record.timestamp,
         "partition": record.partition,
         "offset": record.offset,
@@ -181,93 +184,10 @@ def _told(record: Record, event: MemoryEvent, text: str) -> dict[str, Any]:
 
 
 @app.command()
-def forget(
-    memory_id: Annotated[str | None, typer.Argument(help="The id of one memory.")] = None,
-    subject: Subject = None,
-    task: Annotated[str | None, typer.Option("--task", help="All that this task had remembered.")] = None,
-    tenant: Tenant = None,
-    wait: Wait = 30.0,
-    project: Project = None,
-) -> None:
-    """Forget one memory, all of a subject in all scopes, or all that came from a task. Prints a receipt, as JSON.
-
-    The receipt says store by store how it ends there, and what a read of the whole log finds afterwards.
-    """
-    if [memory_id, subject, task].count(None) != 2:
-        raise SettingsError("name either a memory, by its id, or a --subject, or a --task")
-    settings = settings_of(project)
-    whose = tenant or settings.mesh.tenant
-    if task is not None:
-        echo_json(asyncio.run(_undo(settings, whose, task, wait)))
-    else:
-        echo_json(asyncio.run(_forget(settings, whose, memory_id, subject, wait)))
-
-
-async def _forget(
-    settings: Settings, tenant: str, memory_id: str | None, subject: str | None, wait: float
-) -> dict[str, Any]:
-    async with open_mesh(settings, _CLIENT) as mesh:
-        done = await MemoryAsking(mesh).forget(tenant, subject, memory_id, wait)
-        recollection = await MemoryReading(mesh).recollect()
-        left = [
-            name
-            for name, known in recollection.held(tenant).items()
-            if (name == memory_id if subject is None else known.subject == done.subject)
-        ]
-        return {**receipt(done), "left_after_replay": left}
-
-
-async def _undo(settings: Settings, tenant: str, task: str, wait: float) -> dict[str, Any]:
-    """One by one: each lies in the place of what it is about."""
-    async with open_mesh(settings, _CLIENT) as mesh:
-        memory, asking = MemoryReading(mesh), MemoryAsking(mesh)
-        gone = (await memory.recollect()).of_task(tenant, task)
-        for memory_id in gone:
-            await asking.forget(tenant, None, memory_id, wait)
-        left = (await memory.recollect()).of_task(tenant, task)
-        return {"task": task, "forgotten": gone, "left_after_replay": left}
-
-
-@app.command()
-def quarantine(
-    source: Annotated[str | None, typer.Option("--source", help="A document, or a conversation.")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="A task, by its id.")] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Let it out again, with the trust that it had.")] = False,
-    tenant: Tenant = None,
-    wait: Wait = 30.0,
-    project: Project = None,
-    as_json: Json = False,
-) -> None:
-    """Trust nothing any more that came, or will come, from one source or task: found only with a trust of 0.
-
-    Nothing is lost: it can be undone, and what was known at an earlier time is shown as it was known.
-    """
-    if (source is None) == (task is None):
-        raise SettingsError("name either a --source or a --task")
-    settings = settings_of(project)
-    whose = tenant or settings.mesh.tenant
-    ids = asyncio.run(_quarantine(settings, whose, (source, task), wait, on=not undo))
-    if as_json:
-        echo_json({"source": source, "task": task, "quarantined": not undo, "memories": ids})
-    else:
-        typer.echo(f"{len(ids)} memories are {'out of' if undo else 'in'} quarantine")
-
-
-async def _quarantine(
-    settings: Settings, tenant: str, named: tuple[str | None, str | None], wait: float, *, on: bool
-) -> list[str]:
-    source, task = named
-    async with open_mesh(settings, _CLIENT) as mesh:
-        await MemoryAsking(mesh).quarantine(tenant, source, task, wait, on=on)
-        recollection = await MemoryReading(mesh).recollect()
-        if task is not None:
-            return recollection.of_task(tenant, task)
-        return [entry.id for entry in await recollection.entries(tenant) if entry.source == source]
-
-
-@app.command()
 def rebuild(
     live: Annotated[bool, typer.Option("--live", help="Have the running workers build their views anew.")] = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Drop what --live kept on Weaviate.")] = False,
+    back: Annotated[str | None, typer.Option("--back", help="Go back to a collection that --live kept.")] = None,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the workers.")] = 600.0,
     project: Project = None,
     as_json: Json = False,
@@ -275,8 +195,15 @@ def rebuild(
     """Build memory from its log, and from its states, and compare: count and hash of each tenant.
 
     No model is called. Exit code 1 where they differ. A worker builds its own view from the log whenever it starts;
-    with --live now, beside the one that answers, and changes to it if both are equal.
+    with --live now, beside the one that answers, and changes to it if both are equal. On Weaviate one of the workers
+    does it for all, and the collection before is kept until --confirm.
     """
+    if confirm:
+        confirm_live(settings_of(project), as_json=as_json)
+        return
+    if back is not None:
+        go_back(settings_of(project), back, as_json=as_json)
+        return
     if live:
         rebuild_live(settings_of(project), wait, as_json=as_json)
         return

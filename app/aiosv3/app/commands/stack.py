@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -305,13 +307,23 @@ def _spec(name: str, arguments: tuple[str, ...], logs: Path, env: Mapping[str, s
         name=name,
         argv=(sys.executable, "-m", "aiosv3.app", "worker", *arguments),
         log_path=logs / f"{name}.log",
-        env={**env, "AIOSV3_METRICS__PORT": str(port), "AIOSV3_METRICS__HOST": LOOPBACK},
+        env={
+            **env,
+            "AIOSV3_METRICS__PORT": str(port),
+            "AIOSV3_METRICS__HOST": LOOPBACK,
+            "AIOSV3_KAFKA__INSTANCE": f"{name}.{_place(logs)}",
+        },
         stage=_WORKER_STAGE,
         ready=f"tcp://{LOOPBACK}:{port}",
         restart=RestartPolicy(waiting=(_WAITS,)),
         ready_timeout_s=_READY_S,
         stop_timeout_s=_STOP_S,
     )
+
+
+def _place(folder: Path) -> str:
+    """A short name of this folder on this machine: another project's workers may be in the same groups."""
+    return hashlib.blake2b(f"{socket.gethostname()}:{folder.resolve()}".encode(), digest_size=6).hexdigest()
 
 
 def _show(found: StackStatus, *, as_json: bool) -> None:

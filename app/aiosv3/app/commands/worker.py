@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Annotated, Final
 
 import typer
 
 from aiosv3.app.commands.completion import agent_names, pool_names, zone_names
-from aiosv3.app.commands.options import Project, log_to_stderr, settings_of
+from aiosv3.app.commands.options import Project, listen_to_clients, log_to_stderr, settings_of
 from aiosv3.app.desks import run_desk
+from aiosv3.app.endings import output
 from aiosv3.app.memories import run_memory
 from aiosv3.app.modelworkers import run_pool
 from aiosv3.app.routers import run_router
@@ -68,3 +70,15 @@ def tools(zone: Zone, project: Project = None) -> None:
     """Call the tools of a zone."""
     log_to_stderr()
     asyncio.run(run_zone(settings_of(project), zone))
+
+
+def main() -> None:
+    """As the ``aiosv3`` command runs it, without the other verbs: a worker that was killed is back sooner."""
+    listen_to_clients(verbose=False)
+    try:
+        with output():
+            app(args=sys.argv[2:], prog_name="aiosv3 worker")
+    except Exception as error:  # noqa: BLE001 -- the boundary of the process
+        from aiosv3.app.cli import end_with
+
+        end_with(error)

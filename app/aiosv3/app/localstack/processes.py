@@ -126,7 +126,9 @@ def _started_proc(pid: int) -> str | None:
     # proc(5): the name in brackets may hold anything, so count from the last bracket; field 3 is the state,
     # field 22 the start in ticks since boot, which says nothing across a reboot without the boot id.
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in {"Z", "X"}:
+    # Field 20 counts threads: a process that was killed is a zombie as soon as its first thread has ended, while the
+    # others (Kafka has a hundred) still hold its files and its ports.
+    if fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1):
         return None
     return f"{_BOOT_ID.read_text(encoding='ascii').strip()}:{fields[19]}"
 
