@@ -75,7 +75,7 @@ class CountingEndpoint:
         return True
 
     def _answer(self, key: str, request: dict[str, object]) -> bytes:
-        words = f"answer {len(self.calls[key])} to {key}"
+        words = self._words(key, request)
         chunks: list[dict[str, object]] = [
             {"choices": [{"index": 0, "delta": {"role": "assistant", "content": words}, "finish_reason": None}]},
             {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
@@ -84,6 +84,10 @@ class CountingEndpoint:
         base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": request.get("model")}
         events = [f"data: {json.dumps({**base, **chunk})}\n\n" for chunk in chunks]
         return ("".join(events) + "data: [DONE]\n\n").encode()
+
+    def _words(self, key: str, _request: dict[str, object], /) -> str:
+        """What the model says."""
+        return f"answer {len(self.calls[key])} to {key}"
 
     @staticmethod
     def _send(writer: asyncio.StreamWriter, body: bytes, kind: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
@@ -24,6 +25,7 @@ class Run:
         self.reader = TopicReader(mesh.bootstrap, mesh.lock)
         self.producer = plain_producer(mesh.bootstrap)
         self.sent: dict[str, tuple[str, str, int]] = {}
+        self._times: dict[str, str] = {}
 
     def topic(self, name: str) -> str:
         return self.mesh.prefix + name
@@ -36,9 +38,12 @@ class Run:
             time.sleep(0.1)
 
     def send(self, agent: str, task_id: str, key: str, number: int) -> None:
+        """A task; the same event again, with the time of the first, where it was sent before (protocol rule 13)."""
         self.sent[task_id] = (agent, key, number)
+        first = self._times.setdefault(task_id, datetime.now(UTC).isoformat())
         headers: list[tuple[str, str | bytes | None]] = [
             ("ce_id", task_id.encode()),
+            ("ce_time", first.encode()),
             ("content-type", b"application/json"),
         ]
         value = json.dumps({"number": number}).encode()
