@@ -9,7 +9,9 @@ PY ?= python3
 VENV ?= .venv
 # Test processes side by side (many wait for a broker or a timer more than they work); tests that share a broker stay together by their xdist group.
 JOBS ?= 3
-SEEDS ?= 0:200
+# Seeds of the simulation: how many, or FROM:TO; of which run: mesh, money, memory, sealed, all.
+SEEDS ?= 200
+RUN ?= mesh
 # What only computes: one process a core.
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
@@ -18,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEV := $(VENV)/.dev
 LOCAL := $(VENV)/.local
 
-.PHONY: help setup demo test check bench bench-router bench-router-peers compare docs up down simulate mutants
+.PHONY: help setup demo test check bench bench-instructions bench-router bench-router-peers bench-memory bench-peers soak compare docs up down simulate mutants chaos
 
 help: ## these verbs
 	@echo "make VERB, where VERB is one of"
@@ -38,8 +40,12 @@ check: $(DEV) docs ## format, lint, types, layout, documentation and its snippet
 	$(BIN)/mypy .
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_house.py tests/docs
 
-bench: $(DEV) ## the benchmarks, printed as the reports quote them; of routing: bench-router, bench-router-peers
+bench: $(DEV) ## the benchmarks, printed as the reports quote them; of routing: bench-router, bench-router-peers; bench-memory
 	$(BIN)/python -m bench
+
+# Processor instructions of a task, counted by callgrind: over 5 % more than measured before is an error (a minute).
+bench-instructions: $(DEV)
+	$(BIN)/python bench/instructions.py
 
 # One run each, in pairs (8 minutes; 15 with other gateways, which are installed the first time: 900 MB).
 bench-router: $(DEV)
@@ -47,6 +53,17 @@ bench-router: $(DEV)
 
 bench-router-peers: $(DEV)
 	$(BIN)/python bench/router_bench.py --only calls --peers
+
+# What memory costs: one run, in pairs (10 minutes).
+bench-memory: $(DEV)
+	$(BIN)/python bench/memory_bench.py
+
+# The runtime and durable steps beside others, fifteen minutes and 1.5 GB the first time; QUICK=1: four minutes.
+bench-peers: $(DEV)
+	$(BIN)/python bench/peers_bench.py $(if $(QUICK),--quick) --write
+
+soak: $(DEV) ## memory of one worker at 80 % of what it can do, for 20 minutes (MINUTES=5)
+	$(BIN)/python bench/soak.py --minutes $(or $(MINUTES),20) --write
 
 compare: $(DEV) ## the same seven programs on other frameworks too, killed and restarted (20 minutes, 1 GB of downloads)
 	$(BIN)/python -m docs.compare.run --write
@@ -60,11 +77,14 @@ up: $(LOCAL) ## the embedded stack and the workers, in the background
 down: $(LOCAL) ## stops what `up` started
 	$(BIN)/aiosv3 down
 
-simulate: $(DEV) ## the production classes under random schedules of crashes, by seed (SEEDS=0:200)
-	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS) --jobs $(CORES)
+simulate: $(DEV) ## the production classes under random schedules of crashes, by seed (SEEDS=10000, RUN=all)
+	$(BIN)/python tests/simulation/simulate.py --run $(RUN) --seeds $(SEEDS) --jobs $(CORES)
 
 mutants: $(DEV) ## the simulation against code that was broken on purpose: it must find each mutant (minutes)
 	$(BIN)/python tests/simulation/mutants.py --jobs $(CORES)
+
+chaos: $(DEV) ## real processes on real Kafka, killed, stopped, cut off: nothing lost, duplicated, reordered, repeated (15 minutes)
+	$(BIN)/python -m tests.chaos
 
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo "installing the development environment into $(VENV) (the first time: some 400 MB of downloads)"

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -25,6 +26,7 @@ from aiosv3.app.localstack.kafka import KafkaServer
 from aiosv3.schemas.state import Projection
 
 HERE = Path(__file__).parent
+PARTS = ("conversation", "state", "restore", "noop", "steps", "in-flight", "parking", "routed")
 sys.path[:0] = [str(HERE.parent / "tests" / name) for name in ("process", "simulation")]
 
 from conversation_run import Talk, a_task_a_turn, one_task, one_task_inline, without_memory  # noqa: E402
@@ -87,6 +89,29 @@ def noop(bootstrap: str, count: int, pairs: int) -> None:
         f"no-op task, Avro both ways, nine headers: {statistics.median(ours):.0f} µs CPU; bare loop "
         f"{statistics.median(bare):.0f} µs; ratio {statistics.median(ratios):.2f} "
         f"(min {min(ratios):.2f}, max {max(ratios):.2f}, {pairs} pairs of {count} tasks)",
+        flush=True,
+    )
+
+
+def steps(bootstrap: str, repeats: int) -> None:
+    """Three durable steps: what a caller sees of one, and how many a worker gets done."""
+    runs = [script("steps.py", bootstrap, f"steps{number}.", 200, 1_000) for number in range(repeats)]
+    p50, p99, rate, cpu = (statistics.median(run[place] for run in runs) for place in range(4))
+    print(
+        f"three steps of 1 KiB by ctx.run, one worker: p50 {p50:.1f} ms, p99 {p99:.1f} ms one after the other; "
+        f"{rate:.0f} workflows/s, {cpu:.0f} µs CPU each with 50 at a time, caller included (median of {repeats})",
+        flush=True,
+    )
+
+
+def restore(repeats: int) -> None:
+    """Open tasks with a journal, taken over by another owner, on a log in memory."""
+    tasks = 1_000
+    runs = [script("restore.py", tasks) for _ in range(repeats)]
+    each, bare, whole = (statistics.median(run[place] for run in runs) for place in range(3))
+    print(
+        f"restore of {tasks:,} open tasks of ten steps: {whole:.0f} ms CPU; a journal record {each:.0f} µs with its "
+        f"step replayed, {bare:.1f} µs only decoded (median of {repeats})",
         flush=True,
     )
 
@@ -230,14 +255,27 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--calls", type=int, default=300)
-    parser.add_argument("--only", choices=["conversation", "noop", "in-flight", "parking", "routed"])
+    parser.add_argument("--only", choices=PARTS)
     options = parser.parse_args()
+    few = max(1, options.pairs // 2)
+    alone: dict[str, Callable[[], None]] = {
+        "conversation": conversation,
+        "state": lambda: state_table(100_000),
+        "restore": lambda: restore(options.pairs),
+    }
+    brokered: dict[str, Callable[[str], None]] = {
+        "noop": lambda bootstrap: noop(bootstrap, options.count, options.pairs),
+        "steps": lambda bootstrap: steps(bootstrap, few),
+        "in-flight": lambda bootstrap: in_flight(bootstrap, few),
+        "parking": lambda bootstrap: parking(bootstrap, few),
+        "routed": lambda bootstrap: routed(bootstrap, options.calls),
+    }
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}", flush=True)
-    if options.only in (None, "conversation"):
-        conversation()
-        state_table(100_000)
-        if options.only is not None:
-            return
+    for name, measure in alone.items():
+        if options.only in (None, name):
+            measure()
+    if options.only in alone:
+        return
     imports(options.pairs)
     with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
         server = None if options.bootstrap else KafkaServer(Path(folder) / "kafka")
@@ -245,14 +283,9 @@ def main() -> None:
             server.start()
         bootstrap = options.bootstrap or (server.bootstrap if server is not None else "")
         try:
-            if options.only in (None, "noop"):
-                noop(bootstrap, options.count, options.pairs)
-            if options.only in (None, "in-flight"):
-                in_flight(bootstrap, max(1, options.pairs // 2))
-            if options.only in (None, "parking"):
-                parking(bootstrap, max(1, options.pairs // 2))
-            if options.only in (None, "routed"):
-                routed(bootstrap, options.calls)
+            for name, on_broker in brokered.items():
+                if options.only in (None, name):
+                    on_broker(bootstrap)
         finally:
             if server is not None:
                 server.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from pydantic import BaseModel
 
@@ -51,7 +52,33 @@ async def holds(ctx: Context, ticket: Ticket) -> Labelled:
 
 
 @agent
+async def three_steps(ctx: Context, ticket: Ticket) -> Labelled:
+    """Three functions, one after the other, each value of 1 KiB in the journal."""
+    note = ""
+    for place in "abc":
+        note = await ctx.run(partial(_kilobyte, place))
+    return Labelled(id=ticket.id, label="x", note=note[:8], priority=ticket.priority, amount=ticket.amount)
+
+
+async def _kilobyte(letter: str) -> str:
+    return letter * 1024
+
+
+@agent
 async def asks(ctx: Context, ticket: Ticket) -> Labelled:
     """One routed model call."""
     text = await ctx.generate(ticket.text, max_tokens=16)
     return Labelled(id=ticket.id, label=text, note="", priority=ticket.priority, amount=ticket.amount)
+
+
+@agent
+async def ten_steps(ctx: Context, ticket: Ticket) -> Labelled:
+    """Ten small steps, then it waits for a message that nobody sends: an open task with a journal."""
+    for place in range(10):
+        await ctx.run(partial(_number, place))
+    await ctx.receive("go", str)
+    return Labelled(id=ticket.id, label="x", note="", priority=ticket.priority, amount=ticket.amount)
+
+
+async def _number(number: int) -> int:
+    return number

@@ -12,10 +12,12 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
+from measures import ratios
 from memory_find import Maker
 from weaviate import WeaviateAsyncClient
 from weaviate.classes.data import DataObject
@@ -64,25 +66,28 @@ class Pair:
 
 
 async def measured(pair: Pair, maker: Maker, memories: int, searches: int) -> dict[str, object]:
-    """Both in turn, batch by batch, so that whatever else the machine does is shared."""
+    """Both in turn, batch by batch, each of them first in every second: what else the machine does is shared."""
     writes: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for start in range(0, memories, _AT_ONCE):
+    for number, start in enumerate(range(0, memories, _AT_ONCE)):
         batch = maker.batch(start, min(_AT_ONCE, memories - start), embedded=True)
         objects = [object_of(put.entry.id, put) for put in batch]
-        writes["theirs"].append(await seconds(pair.theirs(objects)))
-        writes["ours"].append(await seconds(pair.ours(batch)))
+        work: dict[str, Callable[[], Awaitable[None]]]
+        work = {"ours": partial(pair.ours, batch), "theirs": partial(pair.theirs, objects)}
+        for name in sorted(work, reverse=bool(number % 2)):
+            writes[name].append(await seconds(work[name]()))
     tenant = batch[0].entry.tenant
     finds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for vector in maker.vectors(searches):
+    for number, vector in enumerate(maker.vectors(searches)):
         query = Query(tenant, _SCOPES, maker.text(6), vector, batch[0].entry.embedder)
-        finds["theirs"].append(await seconds(pair.find_theirs(query)))
-        finds["ours"].append(await seconds(pair.find_ours(query)))
+        work = {"ours": partial(pair.find_ours, query), "theirs": partial(pair.find_theirs, query)}
+        for name in sorted(work, reverse=bool(number % 2)):
+            finds[name].append(await seconds(work[name]()))
     return {
         "memories": memories,
         "writes_per_s": {name: round(memories / sum(taken)) for name, taken in writes.items()},
-        "write_ratio": round(sum(writes["ours"]) / sum(writes["theirs"]), 3),
+        "write_ratio": round(ratios(writes["ours"], writes["theirs"]).median, 3),
         "search_ms_p50": {name: round(1000 * statistics.median(taken), 2) for name, taken in finds.items()},
-        "search_ratio": round(statistics.median(finds["ours"]) / statistics.median(finds["theirs"]), 3),
+        "search_ratio": round(ratios(finds["ours"], finds["theirs"]).median, 3),
     }
 
 

@@ -31,6 +31,7 @@ fi
         (0, 0, "test", False),
         (0, 0, "check", False),
         (0, 0, "setup", False),
+        (0, 0, "simulate", False),
     ],
 )
 def test_a_few_tests_may_fail_once_and_nothing_else(
