@@ -20,12 +20,14 @@ VERBS: Final = (
     "test",
     "check",
     "bench",
+    "soak",
     "compare",
     "docs",
     "up",
     "down",
     "simulate",
     "mutants",
+    "chaos",
 )
 EXTRAS: Final = ("local", "vllm", "weaviate", "redis", "faust", "presidio", "otel", "mcp", "dev")
 
