@@ -140,3 +140,17 @@ async def test_listing_is_limited_and_closing_is_passed_on() -> None:
     assert [spec.name for spec in await one.tools()] == ["f"]
     await one.aclose()
     assert server.closed
+
+
+async def test_rule_06_no_call_begins_before_a_broker_has_answered_again() -> None:
+    """Also not the second try: whoever slept in between may have lost its partition."""
+    server = Scripted({"pay": [GONE, 7]}, specs=[ToolSpec("pay", "", ANYTHING, idempotent=True)])
+    tools, asked = served(server, policy()), list[int]()
+
+    def alive() -> bool:
+        asked.append(len(server.calls))
+        return len(asked) != 2
+
+    tools.alive = alive
+    assert await tools.call("pay", {}, "t/1") == (7, 2)
+    assert asked == [0, 1, 1]

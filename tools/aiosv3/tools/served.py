@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from aiosv3.tools.errors import AnswerMalformed, ToolError, ToolRefused, ToolTimeout
@@ -17,6 +16,7 @@ from aiosv3.tools.zones import ServerPolicy
 T = TypeVar("T")
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_WORDS: Final = 2_000
+_RETRY_S: Final = 0.5
 
 
 class Done(NamedTuple):
@@ -35,6 +35,8 @@ class ServedTools:
         self._policy = policy
         self._secrets = secrets
         self._room = asyncio.Semaphore(policy.concurrency)
+        self.alive: Callable[[], bool] = lambda: True
+        """Whether a broker has answered within a session: no call begins before one has (protocol rule 6)."""
 
     async def tools(self) -> Sequence[ToolSpec]:
         """What the server lists, within the time of a call."""
@@ -44,7 +46,9 @@ class ServedTools:
         """Calls ``tool``; ``left``: seconds that the task has, if fewer than the policy allows."""
         timeout = self._policy.timeouts.get(tool, self._policy.timeout)
         timeout = timeout if left is None else max(0.001, min(timeout, left))
-        return await self._bounded(self._within(tool, arguments, key, time.monotonic() + timeout), timeout)
+        return await self._bounded(
+            self._within(tool, arguments, key, asyncio.get_running_loop().time() + timeout), timeout
+        )
 
     async def aclose(self) -> None:
         """Ends the server's session or process."""
@@ -106,7 +110,9 @@ class ServedTools:
         again = spec.repeatable if self._policy.retry is None else self._policy.retry
         tries = self._policy.tries if again else 1
         for number in range(1, tries + 1):
-            left = max(0.001, deadline - time.monotonic())
+            while not self.alive():  # whoever waited, or was stopped, may have lost its partition meanwhile
+                await asyncio.sleep(_RETRY_S)
+            left = max(0.001, deadline - asyncio.get_running_loop().time())
             try:
                 timed = ToolCall(call.tool, call.arguments, call.key, left)
                 return Done(await self._server.call(timed), number)

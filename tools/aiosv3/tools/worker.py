@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -54,10 +54,13 @@ class ToolWorker:
         clock: Callable[[], int],
         claims: ClaimStore | None = None,
         ring: KeyRing | None = None,
+        alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ring = ring
         self.zone = zone
         self._servers = dict(servers)
+        for server in self._servers.values():
+            server.alive = alive
         self._codec = codec
         self._clock = clock
         self._claims = claims
@@ -118,8 +121,8 @@ class ToolWorker:
         return None
 
     async def _work(self, request: Request, epoch: int) -> Outgoing:
-        began = time.monotonic()
-        calls = 0
+        now = asyncio.get_running_loop().time
+        began, calls = now(), 0
         try:
             done = await self._call(request)
             calls = done.calls
@@ -127,8 +130,8 @@ class ToolWorker:
         except (ToolError, ClaimError) as error:
             failure = self._failure(error, request)
             calls = max(calls, error.calls if isinstance(error, ToolError) else 0)
-            return self._result(request, epoch, error=failure, calls=calls, took=time.monotonic() - began)
-        took = time.monotonic() - began
+            return self._result(request, epoch, error=failure, calls=calls, took=now() - began)
+        took = now() - began
         return self._result(request, epoch, content=content, claim=claim, calls=calls, took=took)
 
     async def _call(self, request: Request) -> Done:
