@@ -188,3 +188,14 @@ def test_a_journal_that_takes_nothing_is_not_asked_for_ever(stage: Stage) -> Non
     sender.append(Outgoing("aios.journal.nowhere", 0, None, b"x", []), lambda _ack: None)
     stage.settle()
     assert live.sending == before
+
+
+def test_started_that_is_refused_is_appended_again(recorded: tuple[Worker, Recorder]) -> None:
+    """Without it no step may be sent; a topic that takes nothing now may take it later."""
+    worker, log = recorded
+    worker.stage.task("t1")
+    worker.stage.settle()
+    ((started, told),) = log.appends
+    worker.stage.loop.call_soon(told, AppendFailed("not now"))
+    worker.stage.advance(1)
+    assert [record for record, _ in log.appends] == [started, started]

@@ -71,7 +71,11 @@ class StepSender:
             task.cancel()
 
     def announce(self, live: LiveTask) -> None:
-        """``started`` goes to the journal ahead of the first step (rule 20)."""
+        """``started`` goes to the journal ahead of the first step (rule 20), which waits until it is read back.
+
+        Its acknowledgement says nothing of what stands before it: a cancel, or the marker of another owner, who would
+        then never know of the children that were sent here (rules 18 and 25). Reading back costs no further way.
+        """
         expiry = live.task.grant.exp
         if expiry is not None and DEADLINE_STEP not in live.timers and not live.run.ending:
             self._arm(live, DEADLINE_STEP, expiry, None)
@@ -81,9 +85,13 @@ class StepSender:
             return
         live.announcing = True
         live.sending += 1
-        source = provenance(live.record)
-        record = self.messages.journal(live.task, self.messages.started(live.task), source)
-        self.append(record, partial(self._started, live))
+        self._start(live)
+
+    def _start(self, live: LiveTask) -> None:
+        if not self._stopped:
+            started = self.messages.started(live.task)
+            record = self.messages.journal(live.task, started, provenance(live.record))
+            self.append(record, partial(self._started, live))
 
     def store(self, live: LiveTask) -> None:
         """Stores what the task has sealed, which its result may refer to; then it is ``settled`` again."""
@@ -98,10 +106,13 @@ class StepSender:
         if expiry is not None and not live.run.ending:
             self._arm(live, DEADLINE_STEP, expiry, None)
 
-    def _started(self, live: LiveTask, _ack: Appended | AppendFailed) -> None:
+    def _started(self, live: LiveTask, ack: Appended | AppendFailed) -> None:
+        if isinstance(ack, AppendFailed):
+            _LOG.warning("task %s is not started yet: %s", live.task.id, ack)
+            asyncio.get_running_loop().call_later(_RETRY_S, self._start, live)
+            return
         live.sending -= 1
-        live.announced = True
-        self._send(live)
+        self._settled(live)
 
     def _send(self, live: LiveTask) -> None:
         if self._stopped or live.run.stuck is not None or live.marking:
