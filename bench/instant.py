@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
-from aiosv3.streams.log import Appended, Bounds, Committed, Done, Listener, Outgoing, Record
+from aiosv3.streams.log import Appended, Bounds, Committed, Done, Listener, Outgoing, Record, Transactions
 
 BATCH = 500
 
@@ -47,6 +47,9 @@ class InstantLog:
 
     async def offset_at(self, topic: str, partition: int, timestamp: int) -> int:
         return 0 if timestamp <= self.now else len(self.partitions[topic, partition])
+
+    async def transactions(self, topic: str, partition: int) -> Transactions:
+        raise NotImplementedError(f"no transactions on {topic}[{partition}] here")
 
     async def truncate(self, topic: str, partition: int, before: int) -> None:
         pass

@@ -138,6 +138,7 @@ def test_a_bad_name_is_refused_in_words(name: str) -> None:
         ({"budget": "five"}, "'five' is not an amount of money: write dollars, such as 0.05"),
         ({"clearance": "secret"}, "'secret' is no clearance: use one of public, internal, confidential, restricted"),
         ({"order": "random"}, "'random' is not a valid Order"),
+        ({"guarantee": "always"}, "'always' is not a valid Guarantee"),
     ],
 )
 def test_a_bad_setting_is_refused_in_words(settings: dict[str, Any], words: str) -> None:

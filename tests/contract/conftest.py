@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aiosv3.streams.errors import AppendFailed
-from aiosv3.streams.kafka import Connection, KafkaLog, KafkaMember
+from aiosv3.streams.kafka import Connection, KafkaLog, KafkaMember, LogSettings
 from aiosv3.streams.log import Appended, Committed, Headers, Log, Member, Outgoing, Record, Start
 from aiosv3.streams.testing import MemoryBroker, MemoryLog, MemoryMember, TopicSettings
 
@@ -175,7 +175,7 @@ class KafkaWorld(World):
         super().__init__()
         self._connection = Connection(bootstrap)
         self._topics = topics
-        self._log = KafkaLog(self._connection)
+        self._log = KafkaLog(self._connection, LogSettings(isolation="read_committed"))
         self.log = self._log
 
     def topic(self, name: str, partitions: int = 1, *, compact: bool = False, max_bytes: int | None = None) -> str:
@@ -207,3 +207,13 @@ async def world(new_world: Callable[[], World]) -> AsyncIterator[World]:
     made = new_world()
     yield made
     await made.close()
+
+
+@pytest.fixture
+def memory_world() -> Callable[[], World]:
+    return MemoryWorld
+
+
+@pytest.fixture
+def both_worlds(kafka: str, kafka_topics: Any) -> tuple[Callable[[], World], ...]:
+    return MemoryWorld, lambda: KafkaWorld(kafka, kafka_topics)

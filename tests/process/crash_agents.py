@@ -34,7 +34,7 @@ async def worker(ctx: Context, work: Work) -> Done:
     return Done(number=work.number, drawn=drawn, answer=answer, again=again)
 
 
-@agent(order="serial")
+@agent(order="serial", guarantee="exactly_once")
 async def queue(ctx: Context, work: Work) -> Done:
     """The same, one task of a key after the other."""
     drawn = await ctx.run(lambda: random.randrange(10**9), output_type=int)

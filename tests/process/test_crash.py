@@ -95,6 +95,8 @@ def _check(run: Run) -> None:
         if task_id != EARLY:
             assert copies[0]["outcome"] == "OK", copies[0]
         assert all(copy["content"] == copies[0]["content"] for copy in copies), task_id
+    twice = {task_id: len(copies) for task_id, copies in run.results("queue").items() if len(copies) > 1}
+    assert not twice, f"with exactly_once there is one record of each result: {twice}"
     _check_calls(run)
     _check_order(run, "worker")
     _check_order(run, "queue")

@@ -27,14 +27,17 @@ NewStage: TypeAlias = "Callable[[], Stage]"
 class Desk:
     """An own log, and what it told: pins, what it settled, how it broke."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, name: str = "me") -> None:
         self.stage = stage
-        self.log = MemoryLog(stage.broker, "me")
+        self.log = MemoryLog(stage.broker, name)
         self.log.host._loop = stage.loop
         self.pins: list[tuple[int, int]] = []
         self.settled: list[tuple[str, int | type[AppendFailed], bool]] = []
         self.broken: list[AiosError] = []
-        self.own = OwnLog(self.log, TOPIC, 0, learn_from_headers, self._pin, self.broken.append)
+        self.contests: list[str] = []
+        self.own = OwnLog(
+            self.log, TOPIC, 0, learn_from_headers, self._pin, self.broken.append, lambda: self.contests.append(name)
+        )
 
     def _pin(self, input_offset: int, own_offset: int) -> None:
         self.pins.append((input_offset, own_offset))
@@ -303,6 +306,82 @@ def test_closing_ends_a_restore_and_a_lowering(stage: Stage, desk: Desk) -> None
     assert desk.own.memory == {}
     stage.finish(desk.own.lower(0))
     assert desk.own.memory == {}
+
+
+# -- transactions -----------------------------------------------------------------------------------------------------
+
+
+def taken(stage: Stage, desk: Desk) -> Desk:
+    """As an owner takes the partition: fence, then read what is there."""
+    stage.finish(desk.own.fence())
+    return desk.restore(0, stage.finish(desk.log.bounds(TOPIC, 0)).end)
+
+
+def test_the_next_owner_finds_all_that_the_last_one_can_ever_write(stage: Stage) -> None:
+    """What the last one has on its way when it is fenced never gets there: the result is written once."""
+    old, new = taken(stage, Desk(stage)), Desk(stage, "other")
+    late = stage.wire.hold("append", TOPIC, host="me")
+    old.append("x", 1)
+    stage.settle()
+    taken(stage, new).append("x", 1)
+    late.release()
+    stage.run(lambda: bool(new.settled) and bool(old.contests))
+    assert old.values() == [b"mine"]
+    assert new.settled == [("x", 0, True)]
+    assert old.settled == [], "whoever is fenced acts on nothing more"
+
+
+def test_without_transactions_a_copy_of_the_last_owner_lands_late(stage: Stage, desk: Desk) -> None:
+    old, new = desk.restore(0, 0), Desk(stage, "other").restore(0, 0)
+    late = stage.wire.hold("append", TOPIC, host="me")
+    old.append("x", 1)
+    new.append("x", 1)
+    stage.settle()
+    late.release()
+    stage.run(lambda: bool(old.settled))
+    assert old.values() == [b"mine", b"mine"]
+
+
+def test_the_end_of_a_transaction_is_no_gap(stage: Stage, desk: Desk) -> None:
+    taken(stage, desk)
+    questions = stage.wire.hold("question")
+    for name in "abc":
+        desk.append(name, 1)
+        stage.settle()
+    assert [(name, mine) for name, _, mine in desk.settled] == [("a", True), ("b", True), ("c", True)]
+    assert questions.messages == []
+
+
+def test_rule_03_somebody_elses_record_between_two_transactions_is_read(stage: Stage, desk: Desk) -> None:
+    taken(stage, desk)
+    desk.append("a", 1)
+    stage.settle()
+    stage.own_record("b", 2, b"theirs")
+    desk.append("b", 2)
+    stage.settle()
+    assert desk.settled == [("a", 0, True), ("b", 2, False)]
+
+
+def test_a_transaction_that_takes_too_long_ends_its_writer(stage: Stage, desk: Desk) -> None:
+    """It is over at the broker: whoever still owns the partition takes it again."""
+    taken(stage, desk)
+    acks = stage.wire.hold("ack", TOPIC)
+    desk.append("x", 1)
+    stage.run(lambda: bool(desk.contests))
+    acks.drop()
+    taken(stage, desk)
+    assert desk.own.memory["x"].offset == 0, "it had landed"
+    desk.append("y", 2)
+    stage.settle()
+    assert [name for name, _, _ in desk.settled] == ["y"]
+
+
+def test_a_closed_log_writes_no_more(stage: Stage, desk: Desk) -> None:
+    taken(stage, desk)
+    desk.own.close()
+    desk.append("x", 1)
+    stage.settle()
+    assert desk.values() == []
 
 
 # -- memory and its floor ---------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from aiosv3.agents.agent import Agent, Limits, Order, agent
+from aiosv3.agents.agent import Agent, Guarantee, Limits, Order, agent
 from aiosv3.agents.context import Context
 from aiosv3.agents.conversation import Conversation
 from aiosv3.agents.errors import (
@@ -55,6 +55,7 @@ __all__ = [
     "Defaults",
     "Denied",
     "Forgotten",
+    "Guarantee",
     "Handle",
     "InvalidContent",
     "Limits",

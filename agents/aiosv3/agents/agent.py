@@ -39,6 +39,15 @@ class Order(Enum):
     """No order."""
 
 
+class Guarantee(Enum):
+    """How often a result is found on ``results.*``."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    """Whoever keeps the first record of an id sees one result. The default."""
+    EXACTLY_ONCE = "exactly_once"
+    """Readers with ``isolation.level=read_committed`` find one record. Costs a transaction a batch of results."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one task tree may use. Defaults, not options: a tree without limits is an outage that has not come yet.
@@ -66,6 +75,7 @@ class Agent(Generic[In, Out]):
     version: str
     clearance: Clearance = Clearance.PUBLIC
     order: Order = Order.START
+    guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
     limits: Limits = Limits()
     model: str | None = None
     pool: str | None = None
@@ -86,6 +96,11 @@ class Agent(Generic[In, Out]):
                     f"agent {self.name} keeps state for each key, so its tasks must follow each other: "
                     'add order="serial"'
                 )
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether its results are written in transactions."""
+        return self.guarantee is Guarantee.EXACTLY_ONCE
 
     async def __call__(self, context: Context, value: In) -> Out:
         """Runs the function itself, inside the task of another agent: no task of its own, no new journal."""
@@ -153,6 +168,7 @@ def agent(
     deadline: timedelta | None = ...,
     limits: Limits | None = ...,
     order: str | Order = ...,
+    guarantee: str | Guarantee = ...,
     model: str | None = ...,
     pool: str | None = ...,
     state: type[Any] | None = ...,
@@ -170,6 +186,7 @@ def agent(
     deadline: timedelta | None = None,
     limits: Limits | None = None,
     order: str | Order = Order.START,
+    guarantee: str | Guarantee = Guarantee.AT_LEAST_ONCE,
     model: str | None = None,
     pool: str | None = None,
     state: type[Any] | None = None,
@@ -179,9 +196,9 @@ def agent(
 
     ``name``: letters, digits and hyphens; default: the function's name with hyphens. ``clearance``: the least class
     that its prompts have. ``budget``: US dollars a task tree may spend. ``deadline``: how long a task may take.
-    ``limits``: whatever else a tree may use; ``budget`` and ``deadline`` go before it. ``patches``: the changes that
-    ``ctx.patched`` is asked about. Raises
-    :class:`AgentDefinitionError`.
+    ``limits``: whatever else a tree may use; ``budget`` and ``deadline`` go before it. ``order``: how tasks of one
+    key follow each other. ``guarantee``: how often a result is found on ``results.*``. ``patches``: the changes that
+    ``ctx.patched`` is asked about. Raises :class:`AgentDefinitionError`.
     """
 
     def make(wrapped: Callable[[Context, In], Awaitable[Out]]) -> Agent[In, Out]:
@@ -193,7 +210,7 @@ def agent(
         try:
             usd_micros = base.usd_micros if budget is None else parse_usd(budget)
             least = Clearance.parse(clearance) if isinstance(clearance, str) else clearance
-            ordered = Order(order)
+            ordered, guaranteed = Order(order), Guarantee(guarantee)
         except ValueError as error:
             raise AgentDefinitionError(f"agent {title}: {error}") from None
         return Agent(
@@ -204,6 +221,7 @@ def agent(
             version=_version(wrapped),
             clearance=least,
             order=ordered,
+            guarantee=guaranteed,
             limits=replace(base, usd_micros=usd_micros, deadline=deadline or base.deadline),
             model=model,
             pool=pool,

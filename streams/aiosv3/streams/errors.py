@@ -3,6 +3,7 @@
 AiosError
 ├── AppendFailed           a record did not get onto the log
 │   ├── AppendUnknown      ... or did it? The outcome is unknown (protocol rule 5)
+│   │   └── Fenced         ... and somebody else writes the partition in transactions now
 │   └── RecordTooLarge     it is over the broker's limit, and always will be
 ├── DataLost               the log starts above a position that is still needed (rule 11)
 ├── NewerCommit            a newer version wrote this group's commits: refuse to own the partition
@@ -28,6 +29,10 @@ class AppendFailed(AiosError):
 
 class AppendUnknown(AppendFailed):
     """No acknowledgement in time. The record may be on the log, or may still land (protocol rule 5)."""
+
+
+class Fenced(AppendUnknown):
+    """Another writer has taken over the transactions of this partition: no later record of this one gets there."""
 
 
 class RecordTooLarge(AppendFailed):

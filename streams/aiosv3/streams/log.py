@@ -63,6 +63,25 @@ class Bounds(NamedTuple):
     end: int
 
 
+class Transactions(Protocol):
+    """Appends to one partition that only one writer at a time can make; see :meth:`Log.transactions`.
+
+    Readers with ``isolation.level=read_committed`` see a record about when it is acknowledged, and one that was not
+    committed never. Offsets have holes: each transaction leaves one behind it.
+    """
+
+    def append(self, record: Outgoing, done: Done) -> None:
+        """As :meth:`Log.append`; acknowledged when its transaction is committed.
+
+        ``done`` gets :class:`Fenced` once somebody else writes the partition: no record of mine gets there any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Takes no more, without waiting; what is on its way may still be committed."""
+        ...
+
+
 class Log(Protocol):
     """The partitioned log. Appends keep their call order for each partition; nothing here blocks the loop."""
 
@@ -70,6 +89,13 @@ class Log(Protocol):
         """Send ``record``; ``done`` is called once, later, on the loop: never from inside this call.
 
         It gets :class:`Appended`, or an :class:`AppendFailed` (:class:`AppendUnknown` after a timeout).
+        """
+        ...
+
+    async def transactions(self, topic: str, partition: int) -> Transactions:
+        """Fences whoever writes the partition in transactions: what is not committed when this returns never will be.
+
+        Writers without transactions are not kept out.
         """
         ...
 

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import CE_ID, CE_SOURCE
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, DataLost
-from aiosv3.streams.log import Appended, Log, Outgoing, Record
+from aiosv3.streams.errors import AppendFailed, AppendUnknown, DataLost, Fenced
+from aiosv3.streams.log import Appended, Log, Outgoing, Record, Transactions
 
 GRACE_MS: Final = 60_000
 """How far before a request's first-sent time its answer is looked for: clocks of brokers and the way of a record."""
@@ -69,6 +69,7 @@ class OwnLog:
         learn: Callable[[Record], Learned],
         pin: Callable[[int, int], None],
         broken: Callable[[AiosError], None],
+        contested: Callable[[], None] = lambda: None,
     ) -> None:
         self._log = log
         self.topic = topic
@@ -76,6 +77,8 @@ class OwnLog:
         self._learn = learn
         self._pin = pin
         self._broken = broken
+        self._contested = contested
+        self._writer: Transactions | None = None
         self.memory: dict[str, Entry] = {}
         self.floor = 0
         self._floor_time: float = float("inf")
@@ -84,6 +87,12 @@ class OwnLog:
         self._waiting: deque[tuple[str, Outgoing, int, Settled, Appended | AppendFailed]] = deque()
         self._catching_up: asyncio.Task[None] | None = None
         self._closed = False
+
+    async def fence(self) -> None:
+        """Answers go in transactions from here on. What an earlier owner has not committed by now never will be."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = await self._log.transactions(self.topic, self.partition)
 
     async def restore(self, start: int, end: int) -> None:
         """Reads ``[start, end)``; ``known`` is then ``end``."""
@@ -152,7 +161,8 @@ class OwnLog:
         on. Nothing is called after :meth:`close`.
         """
         if not self._closed:
-            self._log.append(record, partial(self._acked, answer_id, record, input_offset, settled))
+            done = partial(self._acked, answer_id, record, input_offset, settled)
+            (self._writer or self._log).append(record, done)
 
     def _acked(
         self,
@@ -164,8 +174,11 @@ class OwnLog:
     ) -> None:
         if self._closed:
             return
-        if self._catching_up is None and isinstance(ack, Appended) and ack.offset == self.known:
-            self.known += 1
+        if isinstance(ack, Fenced):
+            self._contested()
+            return
+        if self._catching_up is None and isinstance(ack, Appended) and self._follows(ack.offset):
+            self.known = ack.offset + 1
             entry = Entry(ack.offset, input_offset, ack.timestamp)
             first = self.memory.setdefault(answer_id, entry)
             settled(first, first is entry)
@@ -173,6 +186,10 @@ class OwnLog:
         self._waiting.append((answer_id, record, input_offset, settled, ack))
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+    def _follows(self, offset: int) -> bool:
+        """Nobody else's record lies between: nothing does, or the end of my last transaction."""
+        return offset == self.known or (self._writer is not None and offset == self.known + 1)
 
     def look(self) -> None:
         """Reads what others may have written behind all that I know: nothing of mine would lead there."""
@@ -238,5 +255,7 @@ class OwnLog:
     def close(self) -> None:
         """No more callbacks; what is on its way may still land."""
         self._closed = True
+        if self._writer is not None:
+            self._writer.close()
         if self._catching_up is not None:
             self._catching_up.cancel()

@@ -137,11 +137,14 @@ class Tenure(ABC):
             self._learn,
             self.offsets.pin,
             self.fail,
+            self._contest,
         )
         self.contested: Callable[[], None] = lambda: None
         """Called when another owner's marker appears above mine (rule 2); set by the processor."""
         self.settled_in: Callable[[], None] = lambda: None
         """Called once, when the first commit may be made; set by the processor."""
+        self.transactional = False
+        """Answers go to the own log in transactions, so that an earlier owner can add none; set before it begins."""
         self._announced = False
         self.draining = False
         self.marker_seen = False
@@ -249,12 +252,17 @@ class Tenure(ABC):
 
     async def _take(self) -> int:
         """Appends my marker and waits for its offset: never "to the high watermark" (rule 1)."""
+        if self.transactional:
+            await self.own.fence()
         return (await appended(self.wiring.log, self._marker())).offset
 
     def _marker(self) -> Outgoing:
         fresh, headers = marker(self.wiring.name)
         self._markers.add(fresh.encode())
         return Outgoing(self.wiring.marker_topic, self.partition, None, None, [*headers, *self.marks()])
+
+    def _contest(self) -> None:
+        self.contested()
 
     def mark_again(self) -> None:
         """Appends another marker of mine, so that nobody has to go back to the first one. It changes nothing else."""

@@ -159,6 +159,19 @@ def test_what_is_young_is_not_compacted_nor_does_it_replace_what_is_older() -> N
     assert [r.offset for r in broker.records("t")] == [1, 3]
 
 
+def test_an_archive_keeps_what_is_deleted_for_whoever_looks_at_it_all() -> None:
+    broker = MemoryBroker(Clock())
+    broker.archive = True
+    broker.create_topic("t", 1, TopicSettings(cleanup="compact"))
+    for key in (b"a", b"b", b"a", b"c"):
+        broker.append(outgoing("t", key))
+    broker.clean()
+    broker.truncate("t", 0, 2)
+    assert [record.offset for record in broker.records("t")] == [0, 1, 2, 3]
+    assert broker.partition("t", 0).take(2, 4, 10)[0] == list(broker.records("t"))[2:]
+    assert broker.partition("t", 0).bounds == (2, 4)
+
+
 async def test_a_range_with_holes_is_read_to_its_end() -> None:
     broker = MemoryBroker()
     broker.create_topic("t", 1, TopicSettings(cleanup="compact"))

@@ -56,15 +56,14 @@ class AgentTenure(Tenure):
     ) -> None:
         super().__init__(wiring, partition, committed, start)
         self.setup = setup
+        self.transactional = setup.agent.exactly_once
         self.live: dict[str, LiveTask] = {}
         self._early = Early()
         self._table = ParkedTasks()
         self._lanes = Lanes(setup.agent.order)
         self._graveyard = Graveyard(wiring, setup.topics.dead_letters())
-        claims, opened = setup.claims, setup.seals.opened
-        self._journal = JournalFeed(
-            setup.codec, self._graveyard, self.is_marker, self._route, self.pump, claims, opened
-        )
+        dead, claims, opened = self._graveyard, setup.claims, setup.seals.opened
+        self._journal = JournalFeed(setup.codec, dead, self.is_marker, self._route, self.pump, claims, opened)
         self._journal.next = max(0, start.journal)
         self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent, setup)
         self.states: StateTable | None = None

@@ -12,6 +12,7 @@ FATAL: Final = KafkaError._FATAL
 TIMED_OUT: Final = KafkaError._TIMED_OUT
 PARTITION_END: Final = KafkaError._PARTITION_EOF
 TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
+STATE: Final = KafkaError._STATE
 ALREADY_EXISTS: Final = KafkaError.TOPIC_ALREADY_EXISTS
 BEYOND: Final = KafkaError.OFFSET_OUT_OF_RANGE
 NO_SUCH_GROUP: Final = KafkaError.GROUP_ID_NOT_FOUND
@@ -94,6 +95,9 @@ NOT_APPENDED: Final = frozenset(
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
     }
 )
+
+# Another producer has taken a transactional id.
+FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
 # Answers to a commit which say that this member, or its generation, is not the owner now: no reason to worry.
 NOT_OWNER: Final = frozenset(

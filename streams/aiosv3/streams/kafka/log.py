@@ -17,6 +17,7 @@ from aiosv3.streams.kafka.admin import admin_client
 from aiosv3.streams.kafka.appender import Appender, AppendSettings
 from aiosv3.streams.kafka.connection import ClientWatch, Connection, error_of
 from aiosv3.streams.kafka.reader import Place, RangeReader, Readers
+from aiosv3.streams.kafka.transactions import TransactionalAppender
 from aiosv3.streams.log import Bounds, Done, Outgoing, Record
 
 _READERS: Final = 3
@@ -34,7 +35,7 @@ class LogSettings:
     passing: AppendSettings = field(default_factory=partial(AppendSettings, delivery_timeout_ms=5_000))
     gzip: frozenset[str] = frozenset()
     fleeting: frozenset[str] = frozenset()
-    isolation: str = "read_uncommitted"
+    isolation: str = "read_committed"
     read_batch: int = 1_000
     timeout: float = 10.0
 
@@ -53,6 +54,7 @@ class KafkaLog:
         self._settings = settings or LogSettings()
         self._producer_type = producer_type
         self._appenders: dict[tuple[bool, bool], Appender] = {}
+        self._transactions: set[TransactionalAppender] = set()
         self._readers = Readers(self._create_reader, _READERS)
         self._watch = ClientWatch(connection, f"admin {connection.client_id}")
         self._admin: AdminClient | None = None
@@ -86,6 +88,19 @@ class KafkaLog:
         )
         self._appenders[gzip, fleeting] = appender
         return appender
+
+    async def transactions(self, topic: str, partition: int) -> TransactionalAppender:
+        """See :meth:`aiosv3.streams.log.Log.transactions`. Raises :class:`BrokerUnavailable`."""
+        made = TransactionalAppender(
+            self.connection,
+            self._settings.append.config("gzip" if topic in self._settings.gzip else "none"),
+            f"{topic}/{partition}",
+            asyncio.get_running_loop(),
+            producer_type=self._producer_type,
+        )
+        self._transactions = {other for other in self._transactions if not other.ended} | {made}
+        await made.start()
+        return made
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See :meth:`aiosv3.streams.log.Log.read`."""
@@ -127,6 +142,9 @@ class KafkaLog:
         self._closed = True
         wait = self._settings.append.delivery_timeout_ms / 1_000
         await asyncio.gather(*(appender.close(wait) for appender in self._appenders.values()))
+        for writer in self._transactions:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._transactions))
         await self._readers.close()
         self._admin = None
 

@@ -31,7 +31,7 @@ class MemberSettings:
 
     session_ms: int = CLASSIC_SESSION_MS
     instance_id: str | None = None
-    isolation: str = "read_uncommitted"
+    isolation: str = "read_committed"
     fetch_wait_ms: int = 100
     prefetch_kbytes: int = 8_192
     max_poll_ms: int = 300_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from aiosv3.schemas.errors import AiosError
-from aiosv3.streams.errors import AppendFailed, RecordTooLarge
+from aiosv3.streams.errors import AppendFailed, Fenced, RecordTooLarge
 from aiosv3.streams.log import Appended, Outgoing, Record
 from aiosv3.streams.testing.group import Group
 from aiosv3.streams.testing.network import Network
@@ -57,6 +57,8 @@ class MemoryBroker:
         self.session_timeout = session_timeout
         self.heartbeat = heartbeat
         self.watch = watch
+        self.archive = False
+        """Topics that are created from now on keep what is deleted, for :meth:`records` alone."""
         self._topics: dict[str, list[Partition]] = {}
         self._settings: dict[str, TopicSettings] = {}
         self._groups: dict[tuple[str, str], Group] = {}
@@ -70,7 +72,7 @@ class MemoryBroker:
             if self.partitions(name) != partitions:
                 raise ValueError(f"{name} has {self.partitions(name)} partitions, not {partitions}")
             return
-        self._topics[name] = [Partition() for _ in range(partitions)]
+        self._topics[name] = [Partition(archive=self.archive) for _ in range(partitions)]
         self._settings[name] = settings or TopicSettings()
 
     def topics(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class MemoryBroker:
         return self._topics[topic][partition]
 
     def records(self, topic: str, partition: int | None = None) -> Sequence[Record]:
-        """What a topic holds now, partition by partition."""
+        """What a topic holds now, partition by partition; with an archive what it ever held."""
         wanted = range(self.partitions(topic)) if partition is None else (partition,)
         return [record for number in wanted for record in self.partition(topic, number).records]
 
@@ -108,6 +110,26 @@ class MemoryBroker:
         landed = self._topics[record.topic][number].append(record, number, stamp)
         self.watch(by, "append", f"{record.topic}[{number}]@{landed.offset}")
         return Appended(number, landed.offset, stamp)
+
+    def append_in_transaction(self, record: Outgoing, writer: int, by: str = "test") -> Appended:
+        """A transaction of one record, by a ``writer`` that :meth:`fence` has made; an older one is :class:`Fenced`."""
+        partition = self.partition(record.topic, record.partition or 0)
+        if partition.writer != writer:
+            raise Fenced(f"{record.topic}[{record.partition or 0}]: another writer has taken over")
+        appended = self.append(record, by)
+        partition.commit()
+        return appended
+
+    def end(self, topic: str, partition: int, writer: int) -> None:
+        """The transactions of a writer took too long: it writes no more, if it still could."""
+        if self.partition(topic, partition).writer == writer:
+            self.fence(topic, partition)
+
+    def fence(self, topic: str, partition: int) -> int:
+        """The next writer of a partition; the one before writes no more."""
+        log = self.partition(topic, partition)
+        log.writer += 1
+        return log.writer
 
     def truncate(self, topic: str, partition: int, before: int) -> None:
         """Deletes the records below ``before``. ValueError beyond the end of the log."""

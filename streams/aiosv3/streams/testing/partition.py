@@ -9,13 +9,20 @@ from aiosv3.streams.log import Bounds, Outgoing, Record
 
 
 class Partition:
-    """Records in offset order, with holes where they were compacted away."""
+    """Records in offset order, with holes where they were compacted away.
 
-    __slots__ = ("_offsets", "_records", "_waiting", "end", "start")
+    ``archive``: what is deleted stays in ``records``, for whoever looks at a whole history; no process can read it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_gone", "_offsets", "_records", "_waiting", "archive", "end", "start", "writer")
+
+    def __init__(self, *, archive: bool = False) -> None:
+        self.archive = archive
+        self._gone: list[Record] = []
         self.start = 0
         self.end = 0
+        self.writer = 0
+        """How often somebody has taken the partition for transactions: only the last one may write in them."""
         self._records: list[Record] = []
         self._offsets: list[int] = []
         self._waiting: list[Callable[[], None]] = []
@@ -26,8 +33,8 @@ class Partition:
 
     @property
     def records(self) -> Sequence[Record]:
-        """All that is there now, oldest first."""
-        return self._records
+        """All that is there now, oldest first; with an archive all that ever was."""
+        return sorted(self._gone + self._records, key=_offset) if self._gone else self._records
 
     def append(self, outgoing: Outgoing, partition: int, timestamp: int) -> Record:
         record = Record(
@@ -46,6 +53,10 @@ class Partition:
         for wake in waiting:
             wake()
         return record
+
+    def commit(self) -> None:
+        """The end of a transaction has an offset of its own, as in Kafka."""
+        self.end += 1
 
     def take(self, start: int, end: int, limit: int) -> tuple[list[Record], int]:
         """At most ``limit`` records in ``[start, end)``, and the offset at which to go on."""
@@ -66,6 +77,8 @@ class Partition:
         """Deletes below ``before``; the caller has checked that it is not beyond the end."""
         self.start = max(self.start, before)
         gone = bisect_left(self._offsets, self.start)
+        if self.archive:
+            self._gone += self._records[:gone]
         del self._records[:gone]
         del self._offsets[:gone]
 
@@ -82,7 +95,15 @@ class Partition:
         """
         young = next((record.offset for record in self._records if record.timestamp > before), self.end)
         newest = {record.key: record.offset for record in self._records if record.offset < young}
-        self._records = [
-            record for record in self._records if record.offset >= young or newest[record.key] == record.offset
-        ]
+        kept, gone = list[Record](), list[Record]()
+        for record in self._records:
+            stays = record.offset >= young or newest[record.key] == record.offset
+            (kept if stays else gone).append(record)
+        self._records = kept
+        if self.archive:
+            self._gone += gone
         self._offsets = [record.offset for record in self._records]
+
+
+def _offset(record: Record) -> int:
+    return record.offset

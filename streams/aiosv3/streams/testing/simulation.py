@@ -168,7 +168,7 @@ class Simulation:
         ready, lanes = self.ready, self.network.advance()
         if not ready and not lanes:
             return self._skip(end)
-        choice = self._rng.randrange(len(ready) + lanes)
+        choice = int(self._rng.random() * (len(ready) + lanes))
         if choice < len(ready):
             ready[choice].run_one()
         else:
