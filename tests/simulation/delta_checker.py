@@ -79,8 +79,8 @@ class DeltaChecker:
 
     def _follows(self, request: str) -> bool:
         """Not what was given away one way: ``send`` is the second step of its program."""
-        planned = next(one for one in self.mesh.plan if one.id == request.partition("/")[0])
-        return planned.stream is not None and planned.program != "send"
+        planned = next((one for one in self.mesh.plan if one.id == request.partition("/")[0]), None)
+        return planned is not None and planned.stream is not None and planned.program != "send"
 
     def _answers(self) -> Iterator[tuple[tuple[str, int], str]]:
         """(request id, epoch) -> what its worker has on its own log."""

@@ -7,15 +7,17 @@ from typing import Any
 
 from delta_checker import DeltaChecker
 from ledger_checker import LedgerChecker
+from memory_checker import MemoryChecker
 from programs import AGENTS, EDITED
 from promise_checker import PromiseChecker
 from simulated_mesh import FORGED, PARTITIONS, POOLS, SECRET, Planned, SimulatedMesh
 from state_checker import StateChecker
+from watching import is_marker
 
 from aiosv3.agents.facts import JournalEntry
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.admission import Defaults, admitted, grant_of, identify
-from aiosv3.schemas.headers import Reply, Route
+from aiosv3.agents.worker.ownership import Ownership, patches_in
 from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
 from aiosv3.streams.log import Record
 
@@ -40,6 +42,8 @@ class Checker:
         self.violations += DeltaChecker(self.mesh).violations()
         self.violations += LedgerChecker(self.mesh).violations()
         self.violations += PromiseChecker(self.mesh).violations()
+        if self.mesh.remembers:
+            self.violations += MemoryChecker(self.mesh, PARTITIONS).violations()
         return self.violations
 
     # -- one agent ------------------------------------------------------------------------------------------------
@@ -100,8 +104,10 @@ class Checker:
         identity = identify(record, name)
         value = self.mesh.schemas[name].parse_json_task(record.value or b"")
         task = admitted(record, identity, grant_of(record, identity, agent, Defaults()), value)
-        run = TaskRun(agent, task, SECRET, self.states.load(name, task_id))
+        ownership = self._ownership(name, record.partition)
+        run = TaskRun(agent, task, SECRET, self.states.load(name, task_id), ownership)
         entries = [entry for entry in journal if entry.offset <= result.journal_offset]
+        run.recall(entries)
         if not (entries and entries[0].record.kind is JournalKind.CANCEL):
             run.start()
         for entry in entries:
@@ -113,6 +119,14 @@ class Checker:
         elif run.finish.value is not None and run.finish.value != result.content:
             self.bad("replay", f"{task_id}: replay gives {run.finish.value}, the log says {result.content}")
         run.close()
+
+    def _ownership(self, name: str, partition: int) -> Ownership:
+        """Which code owned the journal when."""
+        ownership = Ownership()
+        for record in self.mesh.sim.broker.records(self.mesh.topics.journal(name), partition):
+            if is_marker(record):
+                ownership.owned(record.offset, patches_in(record))
+        return ownership
 
     def _cancelled(self, task_id: str, result: Any, journal: list[JournalEntry]) -> None:
         """X: a cancel wins over whatever would have finished the task behind it."""
@@ -136,22 +150,13 @@ class Checker:
             if parent != task_id or step_id in answered or record.header("aios-reply") is None:
                 continue
             heard = [entry.offset for entry in journals.get(child_id, []) if entry.record.kind is JournalKind.CANCEL]
-            if not heard and not self._sent_by_another(record, told):
+            if not heard:
                 self.bad("orphan", f"{child_id} was not told that {task_id} was cancelled")
             elif heard and not self._told_in_time(task_id, child_id):
                 self.bad("orphan", f"{task_id} has its result, and {child_id} was told only after that")
             for result in results.get(child_id, [])[:1]:
                 if heard and result.outcome is not Outcome.CANCELLED and result.journal_offset > heard[0]:
                     self.bad("orphan", f"{child_id} ended {result.outcome} after it was cancelled")
-
-    def _sent_by_another(self, child: Record, told: int) -> bool:
-        """By an owner above whose marker another one's stood before the cancel came: that one knew nothing of it."""
-        reply, route = child.header("aios-reply"), child.header("aios-route")
-        if reply is None or route is None:
-            return False
-        place, epoch = Reply.decode(reply), Route.decode(route).epoch
-        markers = [r.offset for r in self.mesh.sim.broker.records(place.topic, place.partition) if r.value is None]
-        return any(epoch < offset < told for offset in markers)
 
     def _told_in_time(self, task_id: str, child_id: str) -> bool:
         """The cancel of the child landed before the parent's first result did."""
@@ -177,12 +182,16 @@ class Checker:
         program = next((planned.program for planned in self.mesh.plan if planned.id == task_id), "")
         if program == "listen" and result.outcome is Outcome.OK and sorted(result.content.words[-2:]) != ["m1", "m2"]:
             self.bad("messages", f"{task_id} heard {result.content.words}")
+        if program == "memo" and result.outcome is Outcome.OK and "missing" in result.content.words:
+            self.bad("memory_unread", f"{task_id} does not find what it has remembered itself")
 
     def _one_answer(self, task_id: str, entries: list[JournalEntry]) -> None:
+        """But for recalls: they are looked up again, and the first one in the journal counts."""
         answers: dict[str, set[str]] = defaultdict(set)
         for entry in entries:
             forged = entry.record.token == FORGED
-            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id is not None and not forged:
+            recalled = '{"memories":' in str(entry.record.content)
+            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id and not (forged or recalled):
                 answers[entry.record.step_id].add(f"{entry.record.outcome} {entry.record.content!r}")
         for step, values in answers.items():
             if len(values) > 1:

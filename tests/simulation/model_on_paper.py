@@ -40,7 +40,8 @@ class ModelOnPaper:
         mesh = self._mesh
         mesh.called(self._process.name, mesh.topics.completions(self._pool), call.idempotency_key)
         word = mesh.word()
-        for piece in (word[:1], word[1:]):
+        text = word if call.prompt.output_schema is None else json.dumps({"word": word})
+        for piece in (text[:1], text[1:]):
             if call.on_text is not None:
                 call.on_text(piece)
             await asyncio.sleep(self._process.rng.uniform(0, 0.3))
@@ -48,7 +49,7 @@ class ModelOnPaper:
                 raise Overloaded("no room", status=503)
         calls = _tool_calls(call.prompt)
         return Completed(
-            text=word,
+            text=text,
             tool_calls=calls,
             finish_reason="tool_calls" if calls else "stop",
             input_tokens=1,

@@ -3,17 +3,12 @@
 Owners overlap while money is short. Two owners read the same inputs and decide alike, so what a late one writes is
 mostly a second record of an id. To have decisions that differ, some are written as an owner would whose append was held
 up: it had read less of the journal, and the request comes later for the one that has the partition now.
-
-python tests/simulation/money_run.py --seeds 0:500          # exit code 1 if a seed fails
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import logging
 import random
-import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -141,7 +136,10 @@ class MoneyMesh:
         policy = WorkerPolicy(retries=0)
         wiring = self._wiring(process, f"pool.{name}", topics.pool_prompts(name), topics.completions(name))
         clock, alive = process.clock_ms, wiring.member.alive
-        worker = ModelWorker(pool, endpoint, topics, self.codec.store, self.codec, clock, policy, alive=alive)
+        now = process.process.deterministic.time
+        worker = ModelWorker(
+            pool, endpoint, topics, self.codec.store, self.codec, clock, policy, alive=alive, monotonic=now
+        )
         dead = topics.dead_letters()
         await self._serve(
             wiring,
@@ -274,28 +272,3 @@ def _verdict(mesh: MoneyMesh, seed: int) -> Outcome:
     twice = len(checker.completions) - len({c.request_id for c in checker.completions})
     gave = sum(1 for amount in checker.returned.values() if amount)
     return Outcome(seed, violations, str(mesh.sim), len(checker.void), refused, twice, gave)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="0:200", help="FROM:TO")
-    parser.add_argument("--history", action="store_true", help="print what happened")
-    options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
-    first, last = map(int, options.seeds.split(":"))
-    bad = void = refused = twice = gave = 0
-    for seed in range(first, last):
-        outcome = run_seed(seed)
-        void, refused = void + outcome.void, refused + outcome.refused
-        twice, gave = twice + outcome.twice, gave + outcome.gave
-        if options.history:
-            print(outcome.history)
-        for invariant, words in outcome.violations:
-            print(f"seed {seed}: {invariant}: {words}")
-        bad += bool(outcome.violations)
-    print(f"{last - first} seeds, {bad} failed; void {void}, refused {refused}, paid twice {twice}, gave back {gave}")
-    sys.exit(bad > 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,8 +10,10 @@ A mutant is a small replacement of source text, made while the module is loaded:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.abc
 import importlib.machinery
+import io
 import json
 import logging
 import os
@@ -25,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+import pytest
 from mutations import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,14 +89,34 @@ class Finding:
     seconds: float
 
 
-def _runs() -> dict[str, Callable[[int], Iterable[tuple[str, str]]]]:
-    import money_run
-    import simulate
+def _runner(mutant: Mutant) -> Callable[[int], Iterable[tuple[str, str]]]:
+    """What looks for it: a run by seed, or tests, which are the same for every seed."""
+    if mutant.tests:
+        return lambda _seed: _failed(mutant.tests)
+    from simulate import runner_of
 
-    return {
-        "mesh": lambda seed: simulate.run_seed(seed).violations,
-        "money": lambda seed: money_run.run_seed(seed).violations,
-    }
+    run = runner_of(mutant.run)
+    return lambda seed: run(seed).violations
+
+
+class _Failures:
+    """A pytest plugin: the tests that failed."""
+
+    def __init__(self) -> None:
+        self.names: list[tuple[str, str]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.names.append(("test", report.nodeid))
+
+
+def _failed(tests: Sequence[str]) -> list[tuple[str, str]]:
+    failures = _Failures()
+    with contextlib.redirect_stdout(io.StringIO()):
+        told = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--no-cov", *tests], plugins=[failures])
+    if told in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return failures.names
+    raise RuntimeError(f"pytest says {told!r} to {' '.join(tests)}")
 
 
 def _too_long(*_: object) -> None:
@@ -118,8 +141,10 @@ def find(mutant: Mutant, first: int, last: int) -> Finding:
     sys.meta_path.insert(0, patch)
     logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGALRM, _too_long)
-    run = _runs()[mutant.run]
-    if not patch.applied:
+    os.chdir(ROOT)
+    run = _runner(mutant)
+    last = first + 1 if mutant.tests else last
+    if not mutant.tests and not patch.applied:
         raise RuntimeError(f"{mutant.name}: the simulation does not load {mutant.file}")
     began = time.monotonic()
     for seed in range(first, last):
@@ -143,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", help="a mutant by its name; may be given again")
     parser.add_argument("--json", action="store_true", help="one JSON document a line")
-    parser.add_argument("--seeds", default=f"0:{SEEDS}", help="FROM:TO")
+    parser.add_argument("--seeds", default=f"0:{SEEDS}", help="FROM:TO; a mutant that tests look for needs none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     options = parser.parse_args()

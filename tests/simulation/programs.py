@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aiosv3.agents import Agent, Context, agent, tool
+from aiosv3.agents import Agent, Context, StepTimeout, ToolFailed, agent, tool
+from aiosv3.agents.conversation import Conversation
 
 
 class Job(BaseModel):
@@ -192,6 +193,95 @@ async def _approve(ctx: Context, job: Job) -> list[str]:
     return [approval.who, await ctx.generate(f"{job.id} may")]
 
 
+async def _ask(ctx: Context, job: Job) -> list[str]:
+    number = await ctx.ask(f"how many for {job.id}?", int, by="boss", timeout=timedelta(seconds=100))
+    return [str(number), await ctx.generate(f"{job.id} for {number}")]
+
+
+async def _start(ctx: Context, job: Job) -> list[str]:
+    """Gives work away for good: a tree of its own."""
+    own = f"{ctx.task_id}-own"
+    handle = await ctx.start(leaf, Job(program="leaf", id=own), task_id=own, key="k")
+    return [handle, await ctx.generate(f"{job.id} beside it")]
+
+
+async def _impatient(ctx: Context, job: Job) -> list[str]:
+    """Waits for a child no longer than it has patience: then it cancels it."""
+    child = Job(program="late", id=f"{job.id}-late")
+    try:
+        return (await ctx.call(leaf, child, timeout=timedelta(seconds=0.7))).words
+    except StepTimeout:
+        return [await ctx.generate(f"{job.id} alone")]
+
+
+async def _break(step_key: str) -> int:
+    RAN(step_key)
+    raise ValueError("as planned")
+
+
+async def _flaky(ctx: Context, job: Job) -> list[str]:
+    """A function that fails each time, and one that takes too long."""
+    said = []
+    try:
+        await ctx.run(_break, attempts=2)
+    except ToolFailed:
+        said.append("failed")
+    try:
+        await ctx.run(_draw, timeout=timedelta(seconds=0.1))
+    except StepTimeout:
+        said.append("late")
+    return [*said, await ctx.generate(f"{job.id} after {said}")]
+
+
+class Word(BaseModel):
+    """What a model says where its words have a form."""
+
+    word: str
+
+
+async def _typed(ctx: Context, job: Job) -> list[str]:
+    return [(await ctx.generate(f"{job.id} in a form", output_type=Word)).word]
+
+
+async def _chat(ctx: Context, job: Job) -> list[str]:
+    """A conversation that is long enough for blocks in the claim store."""
+    chat = Conversation()
+    words = []
+    for turn in range(2):
+        chat.append("user", f"{job.id} turn {turn} ".ljust(1_500, "x"))
+        words.append(await ctx.generate(chat))
+        chat.append("assistant", words[-1].ljust(1_000, "y"))
+    return words
+
+
+async def _memo(ctx: Context, job: Job) -> list[str]:
+    """Remembers, twice without waiting; finds what it has waited for; forgets somebody, or one memory."""
+    own = await ctx.remember(f"{job.id} was here", subject="ada", key=job.id)
+    ctx.remember(f"{job.id} in passing", subject="bob")
+    ctx.remember(f"{job.id} for a while", subject="bob", key="while", expires=timedelta(seconds=3))
+    seen = await ctx.recall("who was here?", subject="ada", k=50)
+    found = "found" if seen.degraded or any(one.id == own.id for one in seen) else "missing"
+    if job.id[-1] in "135":
+        await ctx.forget(subject="bob")
+    elif job.id[-1] == "4":
+        ctx.forget(id=own.id)
+    return [found, await ctx.generate(f"{job.id} saw {len(seen)}")]
+
+
+async def _patch(ctx: Context, job: Job) -> list[str]:
+    return [await ctx.generate(f"{job.id} before"), await ctx.generate(f"{job.id} after")]
+
+
+async def _patch_anew(ctx: Context, job: Job) -> list[str]:
+    """The same in the next version, which open tasks take where no old code has been before."""
+    words = [await ctx.generate(f"{job.id} before")]
+    if ctx.patched(PATCH):
+        words.append(await ctx.generate(f"{job.id} once more"))
+    return [*words, await ctx.generate(f"{job.id} after")]
+
+
+PATCH = "once-more"
+
 PROGRAMS = {
     "seq": _seq,
     "gather": _gather,
@@ -210,7 +300,19 @@ PROGRAMS = {
     "loop": _loop,
     "fail": _fail,
     "noop": _noop,
+    "ask": _ask,
+    "start": _start,
+    "impatient": _impatient,
+    "flaky": _flaky,
+    "typed": _typed,
+    "chat": _chat,
+    "memo": _memo,
+    "patch": _patch,
 }
+MEMORY = frozenset({"memo"})
+"""Programs that need a memory worker."""
+ANSWERED = frozenset({"approve", "ask"})
+"""Programs that wait for a person."""
 
 
 @agent
@@ -234,10 +336,10 @@ AGENTS: dict[str, Agent[Any, Any]] = {"root": root, "leaf": leaf, "serial": seri
 
 async def _root_anew(ctx: Context, job: Job) -> Note:
     """What :data:`root` becomes when somebody edits one of its programs."""
-    program = _seq_anew if job.program == "seq" else PROGRAMS[job.program]
+    program = {"seq": _seq_anew, "patch": _patch_anew}.get(job.program, PROGRAMS[job.program])
     ctx.progress(f"begins {job.program}", 0.0)
     return Note(words=await program(ctx, job))
 
 
-EDITED: Agent[Any, Any] = replace(root, function=_root_anew, version="edited")
+EDITED: Agent[Any, Any] = replace(root, function=_root_anew, version="edited", patches=frozenset({PATCH}))
 """Another version of ``root``. Tasks that fit it go on with it; the others are stuck until the old one is back."""

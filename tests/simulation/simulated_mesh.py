@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 import programs
+from memory_on_paper import memory_tenures
 from model_on_paper import ModelOnPaper
 from programs import AGENTS, Job, Note
 from watching import Watch, WatchedLog, WatchedProcessor
@@ -22,7 +23,8 @@ from aiosv3.agents.worker.questions import answer_outgoing, entry_in
 from aiosv3.agents.worker.sealedpeople import sealed_person_answer
 from aiosv3.agents.worker.sealing import Seals
 from aiosv3.agents.worker.setup import ParkingPolicy
-from aiosv3.router.guard import Guard
+from aiosv3.memory.feed import Feed
+from aiosv3.router.history import HistoryReader
 from aiosv3.router.ledger import keeping_books
 from aiosv3.router.pools import Pool, PoolTable, Price
 from aiosv3.router.router import Router
@@ -30,7 +32,7 @@ from aiosv3.router.worker import ModelWorker, WorkerPolicy
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.envelope import AgentSchemas
 from aiosv3.schemas.headers import Clearance
-from aiosv3.schemas.people import PersonAnswer, Question
+from aiosv3.schemas.people import PersonAnswer, Question, QuestionKind
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.sealing import KeyedHashes
 from aiosv3.schemas.store import SchemaStore
@@ -41,12 +43,13 @@ from aiosv3.streams.commit import Commit
 from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.effector import Effector, EffectorTenure
 from aiosv3.streams.keys import KeyRing, MasterKeys, TopicKeys, new_master_keys
-from aiosv3.streams.log import Committed, Outgoing
+from aiosv3.streams.log import Committed, Outgoing, Record
 from aiosv3.streams.metrics import MetricsCatalogue, ProcessorMetrics
 from aiosv3.streams.offsets import SET_ROOM
 from aiosv3.streams.partitioner import murmur2_partition
 from aiosv3.streams.tenure import Tenure, Wiring
 from aiosv3.streams.testing import MemoryClaims, ProcessContext, Simulation
+from aiosv3.streams.truncation import KEPT_S
 from aiosv3.tools import Secrets, ServedTools, ServerPolicy, ToolCall, ToolSpec, ToolWorker, Zone
 from aiosv3.tools.errors import ServerUnavailable
 
@@ -163,6 +166,10 @@ class SimulatedMesh:
     """Nothing goes wrong: no faults, and no noise on the network."""
     since: Clearance | None = None
     """The class from which on content is sealed."""
+    remembers: bool = False
+    """There are memory workers."""
+    kept: float = KEPT_S
+    """Seconds after a commit at which the journal below its base is deleted."""
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     topics: Topics = field(default_factory=Topics)
     calls: list[Called] = field(default_factory=list)
@@ -174,6 +181,8 @@ class SimulatedMesh:
     unreadable: list[Outgoing] = field(default_factory=list)
     """Events that nobody can read."""
     words: int = 0
+    memories: dict[str, Feed] = field(default_factory=dict)
+    """By process, what its memory worker follows."""
     plan: list[Planned] = field(default_factory=list)
     cancelled: dict[str, bool] = field(default_factory=dict)
     """Task id -> the cancel was on the log before the task."""
@@ -186,6 +195,7 @@ class SimulatedMesh:
         programs.RAN = self.ran
         aside = (self.topics.deltas(), self.topics.approvals(), self.topics.ledger(), self.topics.dead_letters())
         self.sim.fateful = lambda place: not place.startswith(aside)
+        self.sim.broker.archive = True
         create = self.sim.broker.create_topic
         for name in AGENTS:
             for topic in (self.topics.tasks(name), self.topics.journal(name), self.topics.results(name)):
@@ -200,6 +210,8 @@ class SimulatedMesh:
         create(self.topics.approvals(), PARTITIONS)
         create(self.topics.deltas(), PARTITIONS)
         for topic in (self.topics.tools(ZONE.name), self.topics.tool_results(ZONE.name)):
+            create(topic, PARTITIONS)
+        for topic in (self.topics.memory_queries(), self.topics.memory_events(), self.topics.memory_state()):
             create(topic, PARTITIONS)
         for pool in POOLS:
             create(self.topics.pool_prompts(pool), PARTITIONS)
@@ -216,6 +228,8 @@ class SimulatedMesh:
             self.sim.spawn(f"desk-{number}", self._desk)
             self.sim.spawn(f"person-{number}", self._person)
             self.sim.spawn(f"tools-{number}", self._tools)
+            if self.remembers:
+                self.sim.spawn(f"memory-{number}", self._memory)
             for pool in POOLS:
                 self.sim.spawn(f"pool-{pool}-{number}", partial(self._pool, pool))
 
@@ -237,7 +251,7 @@ class SimulatedMesh:
         )
 
     async def _serve(self, wiring: Wiring, open_tenure: Any) -> None:
-        processor = WatchedProcessor(wiring, open_tenure, commit_every=0.5)
+        processor = WatchedProcessor(wiring, open_tenure, commit_every=0.5, journal_kept=self.kept)
         await processor.start()
         await asyncio.Event().wait()
 
@@ -316,19 +330,36 @@ class SimulatedMesh:
         clock, alive = process.clock_ms, wiring.member.alive
         ring = await self.ring(process)
         worker = ModelWorker(
-            pool, endpoint, topics, self.store, self.codec, clock, policy, deltas=deltas, ring=ring, alive=alive
+            pool,
+            endpoint,
+            topics,
+            self.store,
+            self.codec,
+            clock,
+            policy,
+            history=HistoryReader(self.claims, ring=ring),
+            deltas=deltas,
+            ring=ring,
+            alive=alive,
+            monotonic=process.process.deterministic.time,
         )
-        worker.guard = Guard(policy.guard, clock=process.process.deterministic.time)
         await self._effector(wiring, worker, worker.settle)
 
     async def _tools(self, process: ProcessContext) -> None:
         server = ServedTools("desk", ToolsOnPaper(self, process), ServerPolicy(timeout=30.0, backoff=0.0), Secrets({}))
         ring = await self.ring(process)
-        worker = ToolWorker(ZONE, {"desk": server}, self.codec, process.clock_ms, self.claims, ring)
         topics = self.topics
-        await self._effector(
-            self._wiring(process, "tools.office", topics.tools(ZONE.name), topics.tool_results(ZONE.name)), worker
-        )
+        wiring = self._wiring(process, "tools.office", topics.tools(ZONE.name), topics.tool_results(ZONE.name))
+        alive = wiring.member.alive
+        worker = ToolWorker(ZONE, {"desk": server}, self.codec, process.clock_ms, self.claims, ring, alive)
+        await self._effector(wiring, worker)
+
+    async def _memory(self, process: ProcessContext) -> None:
+        wiring = self._wiring(process, "memory", self.topics.memory_queries(), self.topics.memory_events())
+        feed, tenures = await memory_tenures(process, wiring, self.codec, self.topics, SECRET, PARTITIONS, every=0.3)
+        self.memories[process.name] = feed
+        asyncio.get_running_loop().create_task(feed.watch())
+        await self._serve(wiring, tenures)
 
     async def _desk(self, process: ProcessContext) -> None:
         topic = self.topics.approvals()
@@ -346,10 +377,13 @@ class SimulatedMesh:
     async def _person(self, process: ProcessContext) -> None:
         """Answers each question that it sees, in a name that may or may not, once in its life."""
         topic, seen, ring = self.topics.approvals(), set[str](), await self.ring(process)
+        looked = dict.fromkeys(range(PARTITIONS), 0)
         while True:
             await asyncio.sleep(process.rng.uniform(0.1, 0.5))
             for partition in range(PARTITIONS):
-                for record in self.sim.broker.records(topic, partition):
+                records = self.sim.broker.records(topic, partition)[looked[partition] :]
+                looked[partition] += len(records)
+                for record in records:
                     entry = entry_in(self.codec, record.value or b"")
                     if isinstance(entry, Question) and entry.request_id not in seen:
                         seen.add(entry.request_id)
@@ -361,7 +395,7 @@ class SimulatedMesh:
 
     def _forged(self, question: Question) -> Outgoing:
         """Somebody who can write to the journal answers past the desk, without the token of the question."""
-        content = approval_content("mallory", 0, "", approved=True)
+        content = "13" if question.kind is QuestionKind.ASK else approval_content("mallory", 0, "", approved=True)
         reply = replace(question.reply, token=FORGED)
         record = answer_record(reply, question.request_hash, Outcome.OK, content)
         return journal_outgoing(self.codec, reply.topic, reply.partition, record, b"mallory")
@@ -372,6 +406,8 @@ class SimulatedMesh:
         name = who or rng.choice(["ann", "bob", "eve"])
         answer_id = f"{name}-{rng.randrange(1_000_000)}"
         answer = PersonAnswer(question.request_id, answer_id, name, 0, question.reply.token, True, answer_id)
+        if question.kind is QuestionKind.ASK:
+            answer = replace(answer, approved=None, content="7")
         if ring is not None and question.content_key_id is not None:
             await ring.resolve([question.content_key_id])
             answer = sealed_person_answer(ring, question, answer)
@@ -411,6 +447,14 @@ class SimulatedMesh:
         self.sim.broker.append(journal_outgoing(self.codec, topic, partition, record, b"person"))
         self.cancelled[task_id] = before_task
 
+    def feeds(self) -> Sequence[Feed]:
+        """Of the memory workers that are alive."""
+        return [self.memories[process.name] for process in self.sim.running() if process.name in self.memories]
+
+    def journals(self) -> Sequence[str]:
+        """Where memory answers."""
+        return [self.topics.journal(name) for name in AGENTS]
+
     # -- what the checker asks ------------------------------------------------------------------------------------
 
     def word(self) -> str:
@@ -437,6 +481,25 @@ class SimulatedMesh:
             for record in self.sim.broker.records(watch.marks, partition):
                 if record.header("ce_id") == step_key.encode() and record.offset < watch.mine.get(partition, -1):
                     self.wrong.append(("run_again", f"{process} runs {step_key}, whose value it has read"))
+
+    def late_copy(self, rng: random.Random) -> None:
+        """A request or an answer lands a second time: by somebody who lost the partition, or who restarted."""
+        topics = self.topics
+        where = [topics.prompts(), topics.tools(ZONE.name), topics.memory_queries(), topics.tasks("leaf")]
+        where += [topics.pool_prompts(pool) for pool in POOLS] + [topics.journal(name) for name in AGENTS]
+        for topic in rng.sample(where, len(where)):
+            found = [one for one in self.sim.broker.records(topic) if self._repeats(topic, one)]
+            if found:
+                old = rng.choice(found)
+                self.sim.note("somebody", "repeats", f"{topic}[{old.partition}]@{old.offset}")
+                self.sim.broker.append(Outgoing(topic, old.partition, old.key, old.value, list(old.headers)))
+                return
+
+    def _repeats(self, topic: str, record: Record) -> bool:
+        """Of a journal answers alone: what its owner writes comes a second time from its owner."""
+        if record.value is None or ".journal." not in topic:
+            return record.value is not None
+        return self.codec.decode_as(JournalRecord, record.value).kind is JournalKind.ANSWER
 
     def late_state(self) -> None:
         """A state lands a second time above a newer one of its key: its writer lost the partition meanwhile."""

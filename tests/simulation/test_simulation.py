@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import pytest
 import simulate
 from simulate import run_seed
 
-SEEDS = int(os.environ.get("AIOSV3_SEEDS", "200"))
+SEEDS = 24
+"""A few here, each with its history; ``make simulate`` runs as many as are wanted, and CI thousands."""
 _HISTORY_LINES = 120
 
 
@@ -21,10 +21,6 @@ def test_invariants_hold(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     assert not outcome.violations, (
         f"{outcome.violations}\nreplay: python tests/simulation/simulate.py --seed {seed} --history\n{tail}"
     )
-
-
-def test_a_seed_replays_exactly() -> None:
-    assert run_seed(7).history == run_seed(7).history
 
 
 def test_what_fails_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,15 @@
-"""What each process has read of other owners' markers, and what it does all the same (protocol rules 2 and 6)."""
+"""What each process has read of other owners' markers, and what it does all the same (protocol rules 2, 6 and 18)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from aiosv3.schemas.headers import CE_SOURCE
-from aiosv3.streams.log import Appended, Bounds, Done, Log, Member, Outgoing, Record
+from aiosv3.schemas.headers import CE_ID, CE_SOURCE, REPLY, Reply
+from aiosv3.streams.log import Appended, Bounds, Done, Log, Member, Outgoing, Record, Transactions
 from aiosv3.streams.processor import OpenTenure, Processor
 from aiosv3.streams.tenure import Wiring
+from aiosv3.streams.truncation import KEPT_S
 
 
 @dataclass(slots=True)
@@ -24,6 +25,14 @@ class Watch:
     """Partition -> the newest marker of this process, as it was acknowledged."""
     seen: dict[int, int] = field(default_factory=dict)
     """Partition -> the newest marker of another one that it has read."""
+    begun: set[str] = field(default_factory=set)
+    """Tasks of which it is being given, or has been, that they have started."""
+
+    def gets(self, records: Sequence[Record]) -> None:
+        """It is about to be given these."""
+        for record in records:
+            if record.topic == self.marks and (record.header(CE_ID) or b"").endswith((b"/started", b"/carry")):
+                self.begun.add((record.key or b"").decode())
 
     def read(self, records: Sequence[Record]) -> None:
         """It has been given these, and has done what they ask for."""
@@ -33,7 +42,10 @@ class Watch:
 
     def sends(self, record: Outgoing) -> None:
         """It appends: nothing any more for a partition of which it knows that somebody else has taken it."""
-        partition = self._partition(record)
+        partition, raw = self._partition(record), dict(record.headers).get(REPLY)
+        if raw is not None and (reply := Reply.decode(raw)).topic == self.marks and reply.task not in self.begun:
+            words = f"{self.process} sends {reply.task}/{reply.step} before it has read that the task has started"
+            self.wrong.append(("unread", words))
         if partition is not None and self.deaf(partition):
             self.wrong.append(
                 ("deaf", f"{self.process} sends to {record.topic} for a partition that it knows is taken")
@@ -86,6 +98,9 @@ class WatchedLog:
 
         self._log.append(record, marked)
 
+    async def transactions(self, topic: str, partition: int) -> Transactions:
+        return WatchedTransactions(await self._log.transactions(topic, partition), self.watch)
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         async for batch in self._log.read(topic, partition, start, end):
             yield batch
@@ -101,14 +116,34 @@ class WatchedLog:
         await self._log.truncate(topic, partition, before)
 
 
+class WatchedTransactions:
+    """Implements :class:`~aiosv3.streams.log.Transactions` on others."""
+
+    def __init__(self, transactions: Transactions, watch: Watch) -> None:
+        self._transactions = transactions
+        self._watch = watch
+
+    def append(self, record: Outgoing, done: Done) -> None:
+        self._watch.sends(record)
+        self._transactions.append(record, done)
+
+    def close(self) -> None:
+        self._transactions.close()
+
+
 class WatchedProcessor(Processor):
     """A processor on a :class:`WatchedLog`: what its member gives it is seen too."""
 
-    def __init__(self, wiring: Wiring, open_tenure: OpenTenure, *, commit_every: float) -> None:
-        super().__init__(wiring, open_tenure, commit_every=commit_every)
+    def __init__(
+        self, wiring: Wiring, open_tenure: OpenTenure, *, commit_every: float, journal_kept: float = KEPT_S
+    ) -> None:
+        super().__init__(wiring, open_tenure, commit_every=commit_every, journal_kept=journal_kept)
         self._watched = wiring.log
 
     def records(self, records: Sequence[Record]) -> None:
+        watch = self._watched.watch if isinstance(self._watched, WatchedLog) else None
+        if watch is not None:
+            watch.gets(records)
         super().records(records)
-        if isinstance(self._watched, WatchedLog):
-            self._watched.watch.read(records)
+        if watch is not None:
+            watch.read(records)
