@@ -70,6 +70,26 @@ def test_rule_26_a_settlement_counts_from_the_position_on_that_a_decision_names(
     assert books.void("r", "c") is None
 
 
+def test_rule_26_what_a_second_record_of_an_id_names_moves_nothing() -> None:
+    """Its writer never reads it, so that a restart would else find more money at a later place than the writer did."""
+    books = Books(0, 0)
+    books.read(1, Place(1, 0, booking("a", 80)))
+    books.told(0, settled("a", 10))
+    books.read(2, Place(2, 1, booking("a", 80)))
+    books.read(3, Place(3, 0, booking("b", 80)))
+    assert books.void("r", "b") is not None
+
+
+def test_rule_26_what_a_second_record_of_a_return_names_moves_nothing() -> None:
+    books = Books(0, 0)
+    books.told(0, LedgerEntry(LedgerKind.LEASE, "t", "tenant/t", 100, number=1))
+    given = Booking("tenant/t/1!return", "tenant/t", 10, None, ("tenant/t",))
+    for offset, position in ((1, 0), (2, 1)):
+        books.read(offset, Place(offset, position, given, returns=1))
+    books.read(3, Place(3, 0, Booking("b", "r", 50, None, ("tenant/t",))))
+    assert books.void("r", "b") is not None
+
+
 def test_a_decision_that_names_more_than_was_read_waits_and_what_follows_with_it() -> None:
     books = Books(0, 0)
     done: list[str] = []

@@ -194,15 +194,16 @@ class Books:
             self._after.popleft()[1]()
 
     def _fold(self, place: Place) -> None:
-        self._apply(place.position)
         booking = place.booking
         if place.returns:
             self._fold_return(place)
             return
         if self.agreed.known(booking.root, booking.id):
+            # Nor does the position that it names count: the owner who wrote it second never reads it.
             if booking.id not in self.agreed.tree(booking.root).open:
                 self._wake(self.ahead.release(booking.root, booking.id))  # a second record of what was void or refused
             return
+        self._apply(place.position)
         short = None
         if place.routed:
             short = self.agreed.reserve(booking)
@@ -218,6 +219,8 @@ class Books:
     def _fold_return(self, place: Place) -> None:
         """It holds if that much was free at its place. What is not given back can be spent again."""
         (budget,) = place.booking.budgets
+        if place.returns > self.agreed.lease(budget).returns:
+            self._apply(place.position)
         gave = self.agreed.give_back(budget, place.returns, place.booking.amount)
         self._sent.pop(place.booking.id, None)
         if gave is not None:
