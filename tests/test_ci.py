@@ -32,6 +32,7 @@ fi
         (0, 0, "check", False),
         (0, 0, "setup", False),
         (0, 0, "simulate", False),
+        (0, 0, "bench-instructions", False),
     ],
 )
 def test_a_few_tests_may_fail_once_and_nothing_else(
