@@ -65,6 +65,19 @@ async def test_a_reader_begins_at_the_end_and_tells_whom_it_concerns(office: Any
     await tails.close()
 
 
+async def test_the_end_of_a_transaction_is_reached_without_a_record(office: Any) -> None:
+    office.broker.create_topic("t", 1)
+    tail = await Tails(office.link()).at("t", 0)
+    heard: list[bytes | None] = []
+    tail.listen(None, lambda r: heard.append(r.header("ce_id")))
+    office.broker.append_in_transaction(Outgoing("t", 0, None, b"", [("ce_id", b"once")]), office.broker.fence("t", 0))
+    end = await tail.end()
+    assert end == 2
+    async with asyncio.timeout(SECONDS):
+        await tail.reached(end)
+    assert heard == [b"once"]
+
+
 async def test_the_end_is_asked_for_once_by_all_who_want_it(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     office.broker.create_topic("t", 1)
     link = office.link()

@@ -108,10 +108,28 @@ class Tail:
             return self._end
 
     async def reached(self, end: int) -> None:
-        """Returns once everything below ``end`` was read, or nothing more will be."""
+        """Returns once everything below ``end`` was read, or nothing more will be.
+
+        The end of a transaction has an offset and no record: what is left is looked at when nothing comes for a while.
+        """
         while self.position < end and self.failure is None:
             self._moved.clear()
-            await self._moved.wait()
+            try:
+                async with asyncio.timeout(_AGAIN_S):
+                    await self._moved.wait()
+            except TimeoutError:
+                if await self._is_empty(self.position, end):
+                    return
+
+    async def _is_empty(self, start: int, end: int) -> bool:
+        """Whether ``[start, end)`` is there and holds no record; False where nobody says."""
+        try:
+            if (await self._link.log.bounds(self.topic, self.partition)).end < end:
+                return False
+            return not [record async for record in self.past(start, end)]
+        except AiosError as error:
+            _LOG.info("%s[%d] is looked at again: %s", self.topic, self.partition, error)
+            return False
 
     async def past(self, start: int, end: int) -> AsyncIterator[Record]:
         """What the partition holds of ``[start, end)``; what is gone is passed over."""
