@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -124,3 +127,21 @@ class Busy:
     def words(self) -> str:
         """``load 1.2 to 1.9, others 7%``."""
         return f"load {self.load[0]:.1f} to {self.load[1]:.1f}, others {self.others:.0%}"
+
+
+def report(
+    measured: Callable[[Callable[[str], None]], Iterable[tuple[str, Any]]],
+    limits: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Runs ``measured``, which says its lines as it goes; with ``as_json`` prints one document at the end instead."""
+    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "python": sys.version.split()[0]}
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    say(f"{machine['cores']} cores, load {machine['load']}, Python {machine['python']}")
+    found = dict(measured(say))
+    if as_json:
+        print(json.dumps({"machine": machine, "limits": limits, **found}, indent=2))

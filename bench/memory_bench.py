@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measures import Spread, Watch, percentile, ratios
+from measures import Spread, Watch, percentile, ratios, report
 from memory_fill import bench_settings
 
 from aiosv3.app.localstack.distribution import default_cache
@@ -233,15 +233,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=300)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args()
-    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "python": sys.version.split()[0]}
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
-
-    say(f"{machine['cores']} cores, load {machine['load']}, Python {machine['python']}")
-    found = dict(measured(options, say))
-    if options.json:
-        print(json.dumps({"machine": machine, "limits": LIMITS, **found}, indent=2))
+    report(lambda say: measured(options, say), LIMITS, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,7 +24,7 @@ from typing import Any
 import decisions
 import worker_streams
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, but not "as"
-from measures import Spread, Watch, ratios
+from measures import Spread, Watch, ratios, report
 from peers import PEERS, NotHere
 from router_calls import Way, direct, lines, ours, python, rounds, slow_endpoint
 
@@ -152,15 +151,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of calls")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args()
-    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "python": sys.version.split()[0]}
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
-
-    say(f"{machine['cores']} cores, load {machine['load']}, Python {machine['python']}")
-    found = dict(measured(options, say))
-    if options.json:
-        print(json.dumps({"machine": machine, "limits": LIMITS, **found}, indent=2))
+    report(lambda say: measured(options, say), LIMITS, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
-from measures import Spread, Watch, busy_seconds, families, parent_of, percentile, process_seconds, ratios
+from measures import Spread, Watch, busy_seconds, families, parent_of, percentile, process_seconds, ratios, report
 
 TICKS = os.sysconf("SC_CLK_TCK")
 STAT = "cpu  {user} 20 30 4000 50 6 7 8 900 0\ncpu0 1 2 3\n"
@@ -61,3 +63,18 @@ def test_what_a_process_uses_is_seen_from_outside() -> None:
     assert busy.cpu["gone"] == 0.0
     assert 0.0 <= busy.others <= 1.05
     assert "others" in busy.words()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_report_is_lines_as_they_come_or_one_document(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    def measured(say: Callable[[str], None]) -> Iterator[tuple[str, int]]:
+        say("a line")
+        yield "figure", 7
+
+    report(measured, {"limit": 9}, as_json=as_json)
+    out, err = capsys.readouterr()
+    assert "a line" in (err if as_json else out)
+    if as_json:
+        document = json.loads(out)
+        assert (document["figure"], document["limits"]) == (7, {"limit": 9})
+        assert document["machine"]["cores"] == os.cpu_count()
