@@ -137,6 +137,29 @@ async def test_a_quarantine_outlives_the_beginning_of_the_log(
         assert await stage.texts(words.recall("poison", min_trust=0), sent=soon) == ["poison"]
 
 
+async def test_an_older_quarantine_that_lands_behind_a_release_is_not_the_state(
+    stage: Stage, words: type[Words]
+) -> None:
+    """As a worker that has lost the partition would write it: a rebuild from the states must find what the log says."""
+    named = quarantine_id_of(words.secret, "acme", "bad", None)
+    query = replace(words.forget(memory_id=named), action=MemoryAction.QUARANTINE, source="bad")
+    async with stage.memory():
+        note = await stage.ask(words.remember("poison", source="bad"))
+        place = note["id"][:16]
+        await stage.ask(query, agent=OPERATOR, key=place)
+        await stage.ask(replace(query, action=MemoryAction.RELEASE), agent=OPERATOR, key=place)
+        (old,) = (record for record, event in stage.events() if event.action is MemoryAction.QUARANTINE)
+        stage.broker.append(Outgoing(old.topic, old.partition, old.key, old.value, old.headers))
+        behind = await stage.ask(words.remember("behind", source="good"))
+        assert behind["partition"] == note["partition"]
+        await waited(stage, words, {note["id"]: "poison", behind["id"]: "behind", f"quarantined/{named}": "None"})
+    log = MemoryLog(stage.broker, "test")
+    newest = dict([one async for one in last_states(log, stage.topics.memory_state(), old.partition, stage.codec)])
+    kept = newest[f"quarantined/{named}"]
+    assert kept is not None
+    assert kept.event.action is MemoryAction.RELEASE
+
+
 def states(stage: Stage) -> list[bytes | None]:
     topic = stage.topics.memory_state()
     return [one.value for number in range(stage.partitions) for one in stage.broker.records(topic, number)]
