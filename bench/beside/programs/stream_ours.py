@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel
+from agents_for_bench import Labelled, Ticket, noop
 from work import seen
 
 from aiosv3.agents import Context, Limits, agent
@@ -22,35 +22,9 @@ from aiosv3.app.settings import KafkaSettings, Settings
 from aiosv3.app.workers import agent_processor, open_mesh, serve
 
 
-class Ticket(BaseModel):
-    """Five fields, as a small business event has."""
-
-    id: str
-    customer: str
-    text: str
-    priority: int
-    amount: float
-
-
-class Labelled(BaseModel):
-    """The same size again."""
-
-    id: str
-    label: str
-    note: str
-    priority: int
-    amount: float
-
-
 def labelled(ticket: Ticket) -> Labelled:
     """The result of a ticket."""
     return Labelled(id=ticket.id, label="x", note=ticket.text, priority=ticket.priority, amount=ticket.amount)
-
-
-@agent
-async def noop(_ctx: Context, ticket: Ticket) -> Labelled:
-    """No step."""
-    return labelled(ticket)
 
 
 @agent
