@@ -12,10 +12,24 @@ from aiosv3.memory.access import OPERATOR
 from aiosv3.memory.keeping import last_states
 from aiosv3.schemas.memory import MemoryAction, quarantine_id_of
 from aiosv3.streams.log import Outgoing, Record
-from aiosv3.streams.testing import MemoryLog
+from aiosv3.streams.testing import MemoryBroker, MemoryLog
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
     from tests.memory.conftest import Stage, Words
+
+
+class Reads(MemoryLog):
+    """A log that keeps which topics ranges were read of."""
+
+    def __init__(self, broker: MemoryBroker, name: str) -> None:
+        super().__init__(broker, name)
+        self.topics: list[str] = []
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        self.topics.append(topic)
+        return super().read(topic, partition, start, end)
 
 
 async def said(stage: Stage) -> dict[str, str | None]:
@@ -71,6 +85,24 @@ async def test_an_owner_puts_right_what_others_left(stage: Stage, words: type[Wo
     assert (await said(stage))[gone["id"]] == "gone"
     async with stage.memory("three"):
         await waited(stage, words, settled)
+
+
+async def test_what_was_never_written_is_read_in_stretches(
+    stage: Stage, words: type[Words], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner that lacks thousands of states reads their events side by side: recalls wait beside it."""
+    with monkeypatch.context() as deaf:
+        deaf.setattr(keeping.Keeper, "_heard", lambda *_: None)
+        async with stage.memory() as memory:
+            texts = [f"text {number}" for number in range(40)]
+            notes = [await stage.ask(words.remember(text, "ada")) for text in texts]
+            log = Reads(stage.broker, "keeper")
+            topic, where = stage.topics.memory_state(), notes[0]["partition"]
+            keeper = keeping.Keeper(log, topic, where, memory.feed, stage.codec)
+            keeper.begin()
+            await waited(stage, words, {note["id"]: text for note, text in zip(notes, texts, strict=True)})
+            keeper.stop()
+    assert log.topics.count(memory.feed.topic) == 1
 
 
 async def test_what_somebody_writes_late_is_put_right_by_who_is_there(

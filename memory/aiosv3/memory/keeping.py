@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -30,6 +30,8 @@ _TO_QUARANTINE: Final = frozenset({MemoryAction.QUARANTINE, MemoryAction.RELEASE
 _RETRY_S: Final = 0.5
 _LOOK_S: Final = 5.0
 _BATCH: Final = 500
+_NEAR: Final = 100
+"""Events that are read along rather than asked for apart."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -171,14 +173,35 @@ class Keeper:
         for key in sorted(found.keys() - held):
             if (state := found[key]) is not None:
                 await self._write([_Wanted(key, _place(self._feed.topic, state), None)])
+        keys: dict[int, list[str]] = {}
         for key, offset in missing:
-            await self._restate(key, offset)
+            keys.setdefault(offset, []).append(key)
+        for start, end in _stretches(sorted(keys)):
+            await self._restate(keys, start, end)
 
-    async def _restate(self, key: str, offset: int) -> None:
-        async for batch in self._log.read(self._feed.topic, self._partition, offset, offset + 1):
+    async def _restate(self, keys: Mapping[int, Sequence[str]], start: int, end: int) -> None:
+        """States out of the events in ``[start, end)``; ``keys``: what each event is the newest of."""
+        async for batch in self._log.read(self._feed.topic, self._partition, start, end):
+            wanted = []
             for record in batch:
-                event = self._codec.decode_as(MemoryEvent, record.value or b"")
-                await self._write([_Wanted(key, record, _state(record, event))])
+                if record.offset in keys:
+                    state = _state(record, self._codec.decode_as(MemoryEvent, record.value or b""))
+                    wanted += [_Wanted(key, record, state) for key in keys[record.offset]]
+            await self._write(wanted)
+
+
+def _stretches(offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges that have all of these offsets: one for those near each other, as a read of its own costs more."""
+    start = end = -1
+    for offset in offsets:
+        if start >= 0 and offset - end < _NEAR:
+            end = offset
+            continue
+        if start >= 0:
+            yield start, end + 1
+        start = end = offset
+    if start >= 0:
+        yield start, end + 1
 
 
 def _says(state: MemoryState | None, offset: int) -> bool:
