@@ -160,12 +160,12 @@ def vector_bytes(vector: Vector | None) -> bytes | None:
 
 
 def vector_of(raw: bytes | None) -> Vector | None:
-    """The reverse of :func:`vector_bytes`. Raises MalformedValue."""
+    """The reverse of :func:`vector_bytes`; not to be written to. Raises MalformedValue."""
     import numpy as np
 
     if raw is None:
         return None
     if len(raw) % 4:
         raise MalformedValue(f"a vector of {len(raw)} bytes is no array of 32-bit floats")
-    vector: NDArray[np.float32] = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+    vector: NDArray[np.float32] = np.frombuffer(raw, dtype="<f4").astype(np.float32, copy=False)
     return vector

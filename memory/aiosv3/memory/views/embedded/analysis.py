@@ -10,9 +10,9 @@ from typing import Final
 
 import snowballstemmer
 
-_WORD: Final = re.compile(r"[^\W_]+")
+_WORD: Final = re.compile(r"([^\W_]{1,64})[^\W_]*")
+"""The rest of a longer one is left out."""
 _APOSTROPHES: Final = re.compile("[\u2019\u02bc']s?\\b")
-_LONGEST: Final = 64
 _CACHED: Final = 1 << 16
 
 _STOPPED: Final = """
@@ -39,7 +39,7 @@ def terms(text: str, stop_words: Collection[str] = STOP_WORDS) -> list[str]:
     """What a text is found by, in order. A text of nothing but stop words is found by these."""
     found = words(text)
     kept = [word for word in found if word not in stop_words]
-    return [_stem(word[:_LONGEST]) for word in kept or found]
+    return list(map(_stem, kept or found))
 
 
 def forget_words() -> None:

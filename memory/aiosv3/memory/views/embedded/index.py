@@ -72,10 +72,9 @@ class Index:
             for embedder, some in places.items()
         }
         taking = {embedder: self._vectors.get(embedder) or Vectors(len(some[0])) for embedder, some in given.items()}
+        checked = {embedder: vectors.checked(given[embedder]) for embedder, vectors in taking.items()}
         for embedder, vectors in taking.items():
-            vectors.check(given[embedder])
-        for embedder, vectors in taking.items():
-            vectors.put_all(np.array(places[embedder]) + self._table.count, given[embedder])
+            vectors.put_all(np.array(places[embedder]) + self._table.count, checked[embedder])
         self._vectors |= taking
 
     def remove(self, id_: str) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,20 @@ from aiosv3.memory.views.embedded.ranking import Ranking
 
 Floats = NDArray[np.float64]
 
+_BITS: Final = 32
+_TIMES: Final = (1 << _BITS) - 1
+"""A row and how often it holds the term are one number: to take a memory in is one ``append`` a term."""
+
+
+def _posting() -> array[int]:
+    return array("q")
+
 
 class Lexicon:
     """An inverted index. Rows are added in growing order; removing leaves nothing of a row behind."""
 
     def __init__(self) -> None:
-        self._postings: dict[str, tuple[array[int], array[float]]] = {}
+        self._postings: defaultdict[str, array[int]] = defaultdict(_posting)
         self._lengths = array("f")
 
     def __len__(self) -> int:
@@ -35,24 +43,18 @@ class Lexicon:
 
     def add(self, row: int, terms: Sequence[str]) -> None:
         """Takes a row in; it must be above all rows before."""
-        postings = self._postings
+        postings, first = self._postings, row << _BITS
         for term, times in Counter(terms).items():
-            try:
-                rows, counts = postings[term]
-            except KeyError:
-                rows, counts = postings[term] = (array("i"), array("f"))
-            rows.append(row)
-            counts.append(times)
+            postings[term].append(first | times)
         self._lengths.extend([0.0] * (row - len(self._lengths)))
         self._lengths.append(len(terms))
 
     def remove(self, row: int, terms: Sequence[str]) -> None:
         """Takes a row out; ``terms`` as it was added with."""
         for term in set(terms):
-            rows, times = self._postings[term]
-            place = bisect_left(rows, row)
-            del rows[place], times[place]
-            if not rows:
+            posting = self._postings[term]
+            del posting[bisect_left(posting, row << _BITS)]
+            if not posting:
                 del self._postings[term]
         self._lengths[row] = 0.0
 
@@ -79,10 +81,10 @@ class Lexicon:
     def _visible(self, term: str, seen: Seen) -> tuple[NDArray[Any], NDArray[Any]]:
         posting = self._postings.get(term)
         if posting is None:
-            return np.empty(0, np.int32), np.empty(0, np.float32)
-        rows, counts = np.frombuffer(posting[0], np.int32), np.frombuffer(posting[1], np.float32)
-        kept = seen.visible[rows]
-        return rows[kept], counts[kept]
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        packed = np.frombuffer(posting, np.int64)
+        packed = packed[seen.visible[packed >> _BITS]]
+        return packed >> _BITS, packed & _TIMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,23 +37,23 @@ class Vectors:
 
     def put(self, row: int, vector: NDArray[np.float32]) -> None:
         """Takes in a row's vector. Raises ``VectorUnusable``."""
-        self.put_all(np.array([row]), [vector])
+        self.put_all(np.array([row]), self.checked([vector]))
 
-    def check(self, vectors: Sequence[NDArray[np.float32]]) -> None:
-        """Raises ``VectorUnusable`` where one of them cannot be taken in."""
+    def checked(self, vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """All of them, one below the other. Raises ``VectorUnusable`` where one cannot be taken in."""
         wrong = next((vector.shape for vector in vectors if vector.shape != (self.dimensions,)), None)
         if wrong is not None:
             raise VectorUnusable(f"a vector has shape {wrong}, the others of its embedder ({self.dimensions},)")
-        lengths = np.linalg.norm(np.stack(vectors), axis=1)
+        whole = np.concatenate(vectors).reshape(len(vectors), self.dimensions)
+        lengths = np.linalg.norm(whole, axis=1)
         if not np.isfinite(lengths).all() or not lengths.all():
             raise VectorUnusable("a vector of length 0, or with numbers that are none, has no direction")
+        return whole
 
-    def put_all(self, rows: Rows, vectors: Sequence[NDArray[np.float32]]) -> None:
-        """Takes in a vector for each row; all of them, or none. Raises ``VectorUnusable``."""
-        self.check(vectors)
-        whole = np.stack(vectors)
+    def put_all(self, rows: Rows, whole: NDArray[np.float32]) -> None:
+        """Takes in a vector for each row, as :meth:`checked` has them."""
         lengths = np.linalg.norm(whole, axis=1)
-        slots = self._take(len(vectors))
+        slots = self._take(len(whole))
         scales = np.abs(whole).max(axis=1) / 127
         self._codes[slots] = np.rint(whole / scales[:, None])
         self._scales[slots] = scales / lengths
