@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +19,14 @@ from aiosv3.memory.views import Change, Entry, PartialHits, Put, Query, Remove, 
 from aiosv3.memory.views.embedded import EmbeddedView
 from aiosv3.memory.views.fallback import FallbackView
 from aiosv3.memory.views.weaviate import Generations, Server, WeaviateView
-from aiosv3.memory.views.weaviate.objects import tenant_key
+from aiosv3.memory.views.weaviate import view as view_module
+from aiosv3.memory.views.weaviate.objects import key, tenant_key
 
 if TYPE_CHECKING:
     from tests.memory.views.conftest import WeaviateServer
+    from weaviate.classes.data import DataObject
+
+    from aiosv3.memory.views.weaviate.view import Objects
 
 NOW = 1_700_000_000_000
 DEADLINE_S = 90.0
@@ -79,6 +83,26 @@ async def test_two_writers_at_once_leave_one_version_of_each(
     assert set(left.values()) == {1}
     await other.close()
     await reference.close()
+
+
+async def test_a_version_that_was_beaten_while_it_was_written_does_not_stay(
+    weaviate: WeaviateServer, generations: Generations, view: WeaviateView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other writer was ready before this one wrote: only this one can see both."""
+    other, insert = generations.live(), view_module._insert
+
+    async def late(there: Objects, objects: Sequence[DataObject[dict[str, Any], None]]) -> None:
+        monkeypatch.undo()
+        await other.apply([Put(make("a", 2, "newer"))])
+        await insert(there, objects)
+
+    monkeypatch.setattr(view_module, "_insert", late)
+    await view.apply([Put(make("a", 1, "older")), Put(make("b"))])
+    left = sorted(
+        (one.properties["memory"], one.properties["version"]) for one in await everything(weaviate, view.name)
+    )
+    assert left == sorted([(key("a"), 2), (key("b"), 1)])
+    await other.close()
 
 
 async def test_more_than_one_batch(view: WeaviateView) -> None:

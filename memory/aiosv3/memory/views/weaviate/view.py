@@ -206,7 +206,9 @@ class WeaviateView:
             await _insert(there, [object_of(id_, change) for id_, change in new.items()])
             self._tenants.add(tenant)
             written = set(map(key, new))
-            held = [one for one in held if one.memory not in written] + await _stored(there, written)
+            held = [one for one in held if one.memory not in written]
+            if await _count(there, written) > len(written):
+                held += await _stored(there, written)
         await _delete(there, losers(held))
 
 
@@ -233,6 +235,12 @@ async def _read(there: Objects, condition: FilterReturn, properties: list[str]) 
 
 async def _stored(there: Objects, keys: Iterable[str]) -> list[Stored]:
     return [stored_of(one.uuid, one.properties) for one in await _read(there, _memories(keys), _VERSION)]
+
+
+async def _count(there: Objects, keys: Iterable[str]) -> int:
+    """How many versions there are of these memories: cheaper than to read them, which as many as there are need not."""
+    answer = await there.aggregate.over_all(filters=_memories(keys), total_count=True)
+    return answer.total_count or 0
 
 
 async def _insert(there: Objects, objects: Sequence[DataObject[dict[str, Any], None]]) -> None:
