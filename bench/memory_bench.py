@@ -4,9 +4,9 @@
 
 ``ingest``: processor time of an event from ``memory.events`` into the embedded view, beside a bare loop that decodes
 and inserts into the same store; and of building that view anew beside the live one. ``search``: among 100,000 memories
-with vectors.
-``recall``: through Kafka, beside a bare loop that searches the same store. ``weaviate``: the view beside a bare client,
-where ``weaviate-server`` is in the cache (the contract tests build it) and the extra is installed.
+with vectors. ``recall``: through Kafka, beside a bare loop that searches the same store, once the worker has caught up.
+``weaviate``: the view beside a bare client, where ``weaviate-server`` is in the cache (the contract tests build it) and
+the extra is installed.
 
 Machines are shared and noisy: read the ratios; the load stands beside each figure.
 """
@@ -20,17 +20,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from confluent_kafka import Consumer, TopicPartition
 from measures import Spread, Watch, percentile, ratios, report
-from memory_fill import bench_settings
+from memory_fill import PARTITIONS, bench_settings
 
 from aiosv3.app.localstack.distribution import default_cache
 from aiosv3.app.localstack.kafka import KafkaServer
+from aiosv3.schemas.topics import Topics
 
 HERE = Path(__file__).parent
 SECTIONS = ("ingest", "search", "recall", "weaviate")
@@ -40,12 +43,15 @@ LIMITS = {
     "rebuild_per_s": 20_000,
     "search_p50_ms": 10,
     "search_p99_ms": 50,
+    "recall_ratio_at_1": 1.5,
+    "recall_ratio_at_16": 2.0,
     "weaviate_ratio": 1.2,
 }
 WEAVIATE = "weaviate-1.39.0/weaviate-server"
 CALLS = {1: 200, 16: 800}
 WARM = 20
 """Calls before the counted ones: ``memory_recall`` makes them."""
+SETTLED_S = 600.0
 Say = Callable[[str], None]
 
 
@@ -127,8 +133,8 @@ def search(say: Say, memories: int, searches: int) -> dict[str, Any]:
 
 
 @contextmanager
-def memory_worker(bootstrap: str, prefix: str) -> Iterator[None]:
-    """``aiosv3 worker memory`` on that mesh."""
+def memory_worker(bootstrap: str, prefix: str) -> Iterator[int]:
+    """``aiosv3 worker memory`` on that mesh: its process."""
     settings = bench_settings(bootstrap, prefix)
     with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
         project = Path(folder) / "aiosv3.toml"
@@ -137,47 +143,84 @@ def memory_worker(bootstrap: str, prefix: str) -> Iterator[None]:
         command = [sys.executable, "-m", "aiosv3.app", "worker", "memory", "--project", str(project)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
-                yield
+                yield process.pid
             finally:
                 process.terminate()
 
 
 @contextmanager
-def bare_answers(bootstrap: str, prefix: str, count: int, answers: int) -> Iterator[None]:
-    """A loop over the same store."""
+def bare_answers(bootstrap: str, prefix: str, count: int, answers: int) -> Iterator[int]:
+    """A loop over the same store: its process."""
     command = python("memory_take.py", "bare", bootstrap, prefix, count, answers)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             while (line := process.stdout.readline()) != "ready\n":
                 assert line, "the bare loop has ended"
-            yield
+            yield process.pid
         finally:
             process.kill()
 
 
+def settle(bootstrap: str, prefix: str, count: int) -> None:
+    """Waits until the worker has written the states that a filled log lacks: in a running mesh they are there."""
+    topics = Topics(prefix)
+    consumer, end = Consumer({"bootstrap.servers": bootstrap, "group.id": "settle"}), time.monotonic() + SETTLED_S
+    try:
+        while time.monotonic() < end:
+            ends = (
+                consumer.get_watermark_offsets(TopicPartition(topics.memory_state(), number), timeout=30)[1]
+                for number in range(PARTITIONS)
+            )
+            if sum(ends) >= count:
+                return
+            time.sleep(0.2)
+    finally:
+        consumer.close()
+    raise SystemExit(f"the worker has not written {count} states within {SETTLED_S:g} s")
+
+
 def recall(say: Say, bootstrap: str, count: int, pairs: int) -> dict[str, Any]:
-    """Recalls of words, as their asker sees them."""
+    """Recalls of words, as their asker sees them, of a worker that has nothing else to do."""
     prefix = "recall."
     told_nothing("memory_fill.py", bootstrap, prefix, count, 0)
     told("memory_recall.py", "none", bootstrap, prefix, 0, 1)  # makes the topics
     answers = sum((calls + WARM) * pairs for calls in CALLS.values())
-    found: dict[str, Any] = {"memories": count}
-    with memory_worker(bootstrap, prefix), bare_answers(bootstrap, prefix, count, answers):
+    with memory_worker(bootstrap, prefix) as worker, bare_answers(bootstrap, prefix, count, answers) as bare:
+        settle(bootstrap, prefix, count)
+        found: dict[str, Any] = {"memories": count}
+        processes = {"ours": worker, "bare": bare}
         for callers, calls in CALLS.items():
-            watch = Watch({"bench": os.getpid()})
-            took: dict[str, list[list[float]]] = {"ours": [], "bare": []}
-            for number in range(pairs):
-                for which in ("ours", "bare") if number % 2 == 0 else ("bare", "ours"):
-                    took[which].append(told("memory_recall.py", which, bootstrap, prefix, calls, callers))
-            row: dict[str, Any] = loaded(watch)
-            for which, runs in took.items():
-                row[which] = {
-                    f"p{share}_ms": round(median(percentile(run, share / 100) for run in runs), 2) for share in (50, 99)
-                }
-            found[f"{callers} at once"] = row
-            say(f"recall, {callers} at once: ours {row['ours']}, bare {row['bare']}; load {row['load']}")
+            found[f"{callers} at once"] = row = recalled(bootstrap, prefix, processes, (calls, callers), pairs)
+            say(
+                f"recall, {callers} at once: ours {row['ours']}, bare {row['bare']}, ratio of the medians "
+                f"{row['ratio_p50']}, of the processor time {row['ratio_cpu']}; load {row['load']}"
+            )
     return found
+
+
+def recalled(
+    bootstrap: str, prefix: str, processes: dict[str, int], asked: tuple[int, int], pairs: int
+) -> dict[str, Any]:
+    """Both in turn; of each the medians of its runs. ``asked``: so many calls, so many at once."""
+    watch = Watch({"bench": os.getpid()})
+    took: dict[str, list[list[float]]] = {"ours": [], "bare": []}
+    used: dict[str, list[float]] = {"ours": [], "bare": []}
+    for number in range(pairs):
+        for which in ("ours", "bare") if number % 2 == 0 else ("bare", "ours"):
+            busy = Watch({which: processes[which]})
+            took[which].append(told("memory_recall.py", which, bootstrap, prefix, *asked))
+            used[which].append(busy.report().cpu[which] / (asked[0] + WARM) * 1_000)
+    row = loaded(watch)
+    for which, runs in took.items():
+        row[which] = {
+            f"p{share}_ms": round(median(percentile(run, share / 100) for run in runs), 2) for share in (50, 99)
+        }
+        row[which]["cpu_ms"] = round(median(used[which]), 2)
+    middles = {which: [percentile(run, 0.5) for run in runs] for which, runs in took.items()}
+    row["ratio_p50"] = round(ratios(middles["ours"], middles["bare"]).median, 2)
+    row["ratio_cpu"] = round(ratios(used["ours"], used["bare"]).median, 2)
+    return row
 
 
 def weaviate(say: Say, memories: int, searches: int, pairs: int) -> dict[str, Any]:

@@ -111,8 +111,9 @@ async def bare(mesh: Mesh, count: int) -> tuple[EmbeddedView, dict[str, float]]:
 
 async def answer(view: EmbeddedView, codec: Codec, bootstrap: str, prefix: str, count: int) -> None:
     """Consume, search, produce: no more than an answer takes."""
-    config = {"bootstrap.servers": bootstrap, "group.id": "bare-answers", "enable.auto.commit": False}
-    consumer, producer = Consumer(config | {"fetch.wait.max.ms": 100}), Producer({"bootstrap.servers": bootstrap})
+    plain = {"bootstrap.servers": bootstrap}
+    config = plain | {"group.id": "bare-answers", "enable.auto.commit": False}
+    consumer, producer = Consumer(config | {"fetch.wait.max.ms": 100}), Producer(plain | {"linger.ms": 0})
     consumer.assign([TopicPartition(f"{prefix}bare.queries", 0, 0)])
     print("ready", flush=True)
     for _ in range(count):
