@@ -29,6 +29,10 @@ FIRST_SENT: Final = "first-sent"
 POISON: Final = b"poison"
 
 
+OWN_KEPT_MS = 1_800_000
+"""On this stage logs may be cut above what is half an hour old."""
+
+
 class Held:
     """Messages that the test keeps on the wire: of a lane that begins with ``lane``, of one host or of any."""
 
@@ -186,7 +190,18 @@ class Worker:
         self.effector = Script(stage, name)
         self.catalogue = MetricsCatalogue()
         self.metrics = self.catalogue.processor(GROUP)
-        self.wiring = Wiring(GROUP, TASKS, OWN, topic, self.log, self.member, stage.clock_ms, self.metrics, inbox_limit)
+        self.wiring = Wiring(
+            GROUP,
+            TASKS,
+            OWN,
+            topic,
+            self.log,
+            self.member,
+            stage.clock_ms,
+            self.metrics,
+            inbox_limit,
+            own_kept_ms=OWN_KEPT_MS,
+        )
         self._limit = limit
         opener = self._effector_tenure if open_tenure is None else partial(open_tenure, self.wiring)
         self.opened: list[Tenure] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -27,7 +28,7 @@ NewStage: TypeAlias = "Callable[[], Stage]"
 class Desk:
     """An own log, and what it told: pins, what it settled, how it broke."""
 
-    def __init__(self, stage: Stage, name: str = "me") -> None:
+    def __init__(self, stage: Stage, name: str = "me", kept_since: Callable[[], float] = lambda: float("inf")) -> None:
         self.stage = stage
         self.log = MemoryLog(stage.broker, name)
         self.log.host._loop = stage.loop
@@ -35,9 +36,8 @@ class Desk:
         self.settled: list[tuple[str, int | type[AppendFailed], bool]] = []
         self.broken: list[AiosError] = []
         self.contests: list[str] = []
-        self.own = OwnLog(
-            self.log, TOPIC, 0, learn_from_headers, self._pin, self.broken.append, lambda: self.contests.append(name)
-        )
+        contest = partial(self.contests.append, name)
+        self.own = OwnLog(self.log, TOPIC, 0, learn_from_headers, self._pin, self.broken.append, contest, kept_since)
 
     def _pin(self, input_offset: int, own_offset: int) -> None:
         self.pins.append((input_offset, own_offset))
@@ -441,6 +441,21 @@ def test_rule_13_what_the_log_does_not_reach_is_never_covered(stage: Stage, desk
     desk.restore(10, 10)
     assert not stage.finish(desk.own.reach(times[3]))
     assert not desk.own.covers(times[4]), "also first sent before the oldest record that is left"
+
+
+def test_rule_11_what_is_younger_than_logs_are_kept_was_not_deleted(stage: Stage) -> None:
+    """An agent that nobody has asked for so long that its whole log is gone is asked again."""
+    times = aged(stage)
+    stage.broker.truncate(TOPIC, 0, 10)
+    desk = Desk(stage, kept_since=lambda: times[8]).restore(10, 10)
+    assert not stage.finish(desk.own.reach(times[8])), "a minute before that is not kept"
+    assert stage.finish(desk.own.reach(times[9]))
+    assert desk.own.covers(times[9])
+    desk.append("x", 1)
+    stage.settle()
+    later = Desk(stage, "later", kept_since=lambda: times[8]).restore(11, 11)
+    assert stage.finish(later.own.reach(times[9])), "also where the oldest record that is left is younger"
+    assert "x" in later.own.memory
 
 
 def test_lowering_does_not_pin(stage: Stage, desk: Desk) -> None:

@@ -70,6 +70,7 @@ class OwnLog:
         pin: Callable[[int, int], None],
         broken: Callable[[AiosError], None],
         contested: Callable[[], None] = lambda: None,
+        kept_since: Callable[[], float] = lambda: float("inf"),
     ) -> None:
         self._log = log
         self.topic = topic
@@ -78,6 +79,8 @@ class OwnLog:
         self._pin = pin
         self._broken = broken
         self._contested = contested
+        self._kept_since = kept_since
+        """Answers since then (ms) are still there, however few are: retention takes only what is older (rule 11)."""
         self._writer: Transactions | None = None
         self.memory: dict[str, Entry] = {}
         self.floor = 0
@@ -135,7 +138,7 @@ class OwnLog:
         start = (await self._log.bounds(self.topic, self.partition)).start
         offset = await self._log.offset_at(self.topic, self.partition, wanted)
         await self.lower(offset)
-        if whole := start == 0 or offset > start:
+        if whole := start == 0 or offset > start or wanted >= self._kept_since():
             self._floor_time = min(self._floor_time, wanted)
         return whole
 

@@ -28,6 +28,8 @@ from aiosv3.streams.ownlog import Learned, OwnLog
 
 OWNER_TYPE: Final = "aiosv3.owner"
 _OWNER_BYTES: Final = OWNER_TYPE.encode()
+OWN_KEPT_MS: Final = 7 * 24 * 3_600_000
+"""Own logs are kept for longer than this, as inputs are not (rule 11)."""
 _RETRY_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Wiring:
     inbox_limit: int = 2_000
     set_room: int = SET_ROOM
     """Characters of a commit that the set of finished inputs may take (rule 8)."""
+    own_kept_ms: int = OWN_KEPT_MS
     marks_own: bool = False
     """Markers go to the own log although there is a journal: whoever decides by its order must find them there."""
 
@@ -138,6 +141,7 @@ class Tenure(ABC):
             self.offsets.pin,
             self.fail,
             self._contest,
+            lambda: wiring.clock() - wiring.own_kept_ms,
         )
         self.contested: Callable[[], None] = lambda: None
         """Called when another owner's marker appears above mine (rule 2); set by the processor."""
