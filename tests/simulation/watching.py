@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from aiosv3.schemas.headers import CE_ID, CE_SOURCE, REPLY, Reply
+from aiosv3.streams.errors import AppendFailed
 from aiosv3.streams.log import Appended, Bounds, Done, Log, Member, Outgoing, Record, Transactions
 from aiosv3.streams.processor import OpenTenure, Processor
 from aiosv3.streams.tenure import Wiring
@@ -27,12 +28,24 @@ class Watch:
     """Partition -> the newest marker of another one that it has read."""
     begun: set[str] = field(default_factory=set)
     """Tasks of which it is being given, or has been, that they have started."""
+    given: dict[int, int] = field(default_factory=dict)
+    """Partition -> the record of ``marks`` that it is given next. One of its own that is acknowledged there counts."""
 
     def gets(self, records: Sequence[Record]) -> None:
         """It is about to be given these."""
         for record in records:
-            if record.topic == self.marks and (record.header(CE_ID) or b"").endswith((b"/started", b"/carry")):
-                self.begun.add((record.key or b"").decode())
+            if record.topic == self.marks:
+                self._given(record.partition, record.offset, record)
+
+    def stands(self, record: Outgoing, ack: Appended) -> None:
+        """It is about to hear where a record of its own stands."""
+        if record.topic == self.marks and ack.offset == self.given.get(ack.partition):
+            self._given(ack.partition, ack.offset, record)
+
+    def _given(self, partition: int, offset: int, record: Record | Outgoing) -> None:
+        self.given[partition] = max(offset + 1, self.given.get(partition, 0))
+        if dict(record.headers).get(CE_ID, b"").endswith((b"/started", b"/carry")):
+            self.begun.add((record.key or b"").decode())
 
     def read(self, records: Sequence[Record]) -> None:
         """It has been given these, and has done what they ask for."""
@@ -55,8 +68,12 @@ class Watch:
         """Somebody outside is asked on behalf of an input of this partition."""
         if self.deaf(partition):
             self.wrong.append(("deaf", f"{self.process} calls for {request_id}, whose partition it knows is taken"))
+        self.acts(request_id)
+
+    def acts(self, name: str) -> None:
+        """Something is done outside: not by a process that no broker has answered for a session."""
         if self.member is not None and not self.member.alive():
-            words = f"{self.process} calls for {request_id}, and no broker has answered it for a session"
+            words = f"{self.process} does {name}, and no broker has answered it for a session"
             self.wrong.append(("zombie_call", words))
 
     def deaf(self, partition: int) -> bool:
@@ -86,17 +103,18 @@ class WatchedLog:
         self.watch = watch
 
     def append(self, record: Outgoing, done: Done) -> None:
-        if not (is_marker(record) and record.topic == self.watch.marks):
+        marks = is_marker(record) and record.topic == self.watch.marks
+        if not marks:
             self.watch.sends(record)
-            self._log.append(record, done)
-            return
 
-        def marked(ack: object) -> None:
-            if isinstance(ack, Appended):
+        def heard(ack: Appended | AppendFailed) -> None:
+            if isinstance(ack, Appended) and marks:
                 self.watch.mine[record.partition or 0] = ack.offset
-            done(ack)  # type: ignore[arg-type]
+            elif isinstance(ack, Appended):
+                self.watch.stands(record, ack)
+            done(ack)
 
-        self._log.append(record, marked)
+        self._log.append(record, heard)
 
     async def transactions(self, topic: str, partition: int) -> Transactions:
         return WatchedTransactions(await self._log.transactions(topic, partition), self.watch)

@@ -12,7 +12,7 @@ from aiosv3.schemas.errors import AiosError, RegistryUnavailable
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.store import SchemaStore, UnresolvedSchema
 from aiosv3.streams.errors import ClaimsUnavailable
-from aiosv3.streams.log import Record
+from aiosv3.streams.log import Appended, Outgoing, Record
 from aiosv3.streams.testing import MemoryClaims
 
 UNKNOWN = (5_000).to_bytes(4, "big")
@@ -127,6 +127,41 @@ async def test_rule_10_a_task_that_cannot_wake_yet_holds_its_record_back(made: F
     async with asyncio.timeout(5):
         await made.went_on.wait()
     assert (made.delivered, made.feed.next) == ([0, 1, 2], 3)
+
+
+def sent(record: Record) -> tuple[Outgoing, Appended]:
+    """A record as its writer knows it, and its acknowledgement."""
+    topic, partition, offset, timestamp, key, value, headers = record
+    return Outgoing(topic, partition, key, value, headers), Appended(partition, offset, timestamp)
+
+
+async def test_rule_18_a_record_that_is_acknowledged_where_the_next_is_to_be_read_need_not_come_back(
+    made: Feed,
+) -> None:
+    made.feed.take(made.record(0))
+    mine = made.record(1)
+    assert made.feed.acknowledged(0, *sent(mine)) == mine
+    made.feed.take(mine)
+    made.feed.take(made.record(1))  # as the consumer brings it
+    made.feed.take(made.record(2))
+    assert made.delivered == [0, 1, 2]
+    assert (made.feed.next, made.feed.bytes) == (3, 3 * len(mine.value or b""))
+
+
+async def test_rule_18_what_is_acknowledged_behind_something_unread_waits_for_it(made: Feed) -> None:
+    made.feed.take(made.record(0))
+    assert made.feed.acknowledged(0, *sent(made.record(2))) is None
+    assert made.feed.acknowledged(1, *sent(made.record(1))) is None  # another partition's
+    assert made.feed.acknowledged(0, *sent(made.record(0))) is None  # it came back before
+
+
+async def test_rule_17_nothing_passes_a_record_whose_schema_is_being_fetched(made: Feed) -> None:
+    made.feed.take(made.record(0, unknown=True))
+    assert made.feed.acknowledged(0, *sent(made.record(0))) is None
+    made.feed.take(made.record(0))  # the same again
+    made.registry.up.set()
+    await asyncio.wait_for(made.went_on.wait(), 30)
+    assert made.delivered == [0]
 
 
 async def test_after_close_nothing_is_delivered(made: Feed) -> None:

@@ -159,3 +159,21 @@ async def test_a_step_key_is_found_behind_partials_and_decorators() -> None:
         return step_key
 
     assert keyed(local, "t/4")() == ["mine", "alone"]
+
+
+async def test_rule_06_a_function_waits_until_a_broker_has_answered_again(waits: list[float]) -> None:
+    """Its process may have been stopped since the step was called, or between two attempts."""
+    alive, seen = iter([False, False, True, False, True]), list[str]()
+
+    def fails() -> None:
+        seen.append("called")
+        raise ValueError("as planned")
+
+    def heard() -> bool:
+        said = next(alive)
+        seen.append("alive" if said else "not")
+        return said
+
+    await execute(step(fails, attempts=2), heard)
+    assert seen == ["not", "not", "alive", "called", "not", "alive", "called"]
+    assert len(waits) == 4

@@ -275,6 +275,32 @@ def test_rule_13_memory_reaches_down_to_own_upto_before_a_carry_is_opened(stage:
     assert [content for task, _, content in outcomes(stage, second) if task == "t1"] == ["once"]
 
 
+def test_rule_09_a_task_whose_carry_lies_below_the_committed_T_is_over_although_its_result_is_gone(
+    stage: Stage,
+) -> None:
+    """After a rest for longer than results are kept. A message that waits for a task keeps old carries readable."""
+    first = with_parked(stage, "t1")
+    stage.answer(stage.prompts()[0], "once")
+    stage.settle()
+    for number in range(3):
+        stage.task(f"q{number}")
+        stage.settle()
+        stage.answer(stage.prompts()[number + 1], "quick")
+        stage.settle()
+    committed(stage, first)
+    found = stage.committed()
+    assert found is not None
+    carry = carries(stage)[0][1]
+    assert carry.own_upto < found.own
+    stage.commit(replace(found, journal=carry.upto))
+    first.kill()
+    stage.broker.truncate(RESULTS, 0, found.own)
+    second = stage.worker(asks, "b").start()
+    stage.settle()
+    assert (second.tenure.may_commit(), parked(second)) == (True, {})
+    assert stage.results(second) == []
+
+
 def test_rule_14_a_parked_task_with_a_result_answers_whoever_asked_again(stage: Stage) -> None:
     """Its input is finished, so that no input tells the next owner: the carry does."""
     first = stage.worker(asks).squeezed(after=1.0).start()

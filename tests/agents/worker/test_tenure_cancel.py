@@ -77,6 +77,24 @@ def test_cancels_to_children_are_acknowledged_before_the_result_is_appended(stag
     stage.run(lambda: outcomes(stage, worker) == [Outcome.CANCELLED])
 
 
+def test_rule_25_whoever_may_not_send_now_does_not_end_the_task_either(stage: Stage) -> None:
+    """No broker has answered for a session, so cancels wait (rule 6); what was sent before is acknowledged by then."""
+    worker = begin(stage, patient_parent)
+    timer = stage.wire.hold("append", stage.topics.journal("worker"))
+    silent = [stage.wire.hold(kind) for kind in ("group", "commit")]
+    stage.advance(8)
+    stage.cancel("t")
+    stage.advance(1)
+    assert len(timer.messages) == 1, "its patience is over, and nobody has read so"
+    timer.release()
+    stage.advance(1)
+    assert (cancels(stage), stage.results(worker)) == ([], [])
+    for held in silent:
+        held.release()
+    stage.run(lambda: outcomes(stage, worker) == [Outcome.CANCELLED])
+    assert cancels(stage) == ["t/1"]
+
+
 def test_a_new_owner_cancels_the_children_again_before_it_ends_the_task(stage: Stage) -> None:
     worker = begin(stage)
     held = stage.wire.hold("append", stage.topics.journal("child"))

@@ -19,7 +19,7 @@ from aiosv3.streams.claims import ClaimStore
 from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.errors import ClaimError, ClaimsUnavailable, KeysUnavailable
 from aiosv3.streams.keys import UnresolvedKey
-from aiosv3.streams.log import Record
+from aiosv3.streams.log import Appended, Outgoing, Record
 
 _RETRY_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
@@ -77,6 +77,16 @@ class JournalFeed:
         if self._resolving is None:
             self._apply()
 
+    def acknowledged(self, partition: int, record: Outgoing, ack: Appended) -> Record | None:
+        """A record of mine on this partition as it will be read, where all that stands before it has been (rule 18).
+
+        Else None: somebody's record lies between, perhaps a cancel or the marker of another owner.
+        """
+        if ack.offset != self.next or ack.partition != partition or self._arrived:
+            return None
+        topic, _, key, value, headers = record
+        return Record(topic, partition, ack.offset, ack.timestamp, key, value, headers)
+
     def close(self) -> None:
         """Nothing is delivered any more."""
         self._closed = True
@@ -87,6 +97,9 @@ class JournalFeed:
     def _apply(self) -> None:
         while self._arrived and not self._closed:
             record = self._arrived[0]
+            if record.offset < self.next:  # it was taken when it was acknowledged
+                self._arrived.popleft()
+                continue
             try:
                 self._apply_one(record)
             except UnresolvedSchema as error:

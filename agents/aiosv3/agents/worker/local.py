@@ -13,6 +13,7 @@ from aiosv3.schemas.records import StepFailure
 
 T_co = TypeVar("T_co", covariant=True)
 _FIRST_BACKOFF_S: Final = 0.2
+_ALIVE_S: Final = 0.5
 
 
 class Keyed(Protocol[T_co]):
@@ -44,9 +45,14 @@ def _has_no_key(function: Callable[..., Any]) -> bool:
     return "step_key" not in code.co_varnames
 
 
-async def execute(step: LocalStep) -> tuple[str | None, StepFailure | None]:
-    """Runs the function up to ``step.attempts`` times; its value as JSON, or why it failed."""
+async def execute(step: LocalStep, alive: Callable[[], bool] = lambda: True) -> tuple[str | None, StepFailure | None]:
+    """Runs the function up to ``step.attempts`` times; its value as JSON, or why it failed.
+
+    Not while ``alive`` says no: whoever waited, or was held up, may have lost its partition meanwhile (rule 6).
+    """
     for attempt in range(1, step.attempts + 1):
+        while not alive():
+            await asyncio.sleep(_ALIVE_S)
         try:
             return step.dump(await _call(step)), None
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- user code: whatever it raises becomes a journaled failure

@@ -107,7 +107,7 @@ class Running:
     def conclude_when_sent(self, live: LiveTask) -> None:
         """One record less of it is on its way."""
         finish = live.run.finish
-        if live.sending or live.ending or finish is None:
+        if live.sending or live.unsent or live.ending or finish is None:
             return
         if live.run.sealed and finish.outcome is Outcome.OK:
             self._sender.store(live)  # the result, and the state in it, may refer to it

@@ -40,7 +40,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class StepSender:
-    """``settled(live)`` is called whenever one record less of a task is on its way. :meth:`stop` ends all sending."""
+    """``settled(live)`` is called whenever one record less of a task is on its way. :meth:`stop` ends all sending.
+
+    ``journaled(record, ack)`` hears of each acknowledged record for a journal of this agent, after its sender.
+    """
 
     def __init__(
         self,
@@ -48,10 +51,12 @@ class StepSender:
         messages: Messages,
         settled: Callable[[LiveTask], None],
         setup: AgentSetup,
+        journaled: Callable[[Outgoing, Appended], None],
     ) -> None:
         self._wiring = wiring
         self.messages = messages
         self._settled = settled
+        self._journaled = journaled
         self._second_look = setup.second_look
         self._stopped = False
         self._blocks = Blocks(setup.claims, self._send)
@@ -71,10 +76,10 @@ class StepSender:
             task.cancel()
 
     def announce(self, live: LiveTask) -> None:
-        """``started`` goes to the journal ahead of the first step (rule 20), which waits until it is read back.
+        """``started`` goes to the journal ahead of the first step (rule 20), which waits until it is read there.
 
-        Its acknowledgement says nothing of what stands before it: a cancel, or the marker of another owner, who would
-        then never know of the children that were sent here (rules 18 and 25). Reading back costs no further way.
+        Its acknowledgement alone says nothing of what stands before it: a cancel, or the marker of another owner, who
+        would then never know of the children that were sent here (rules 18 and 25).
         """
         expiry = live.task.grant.exp
         if expiry is not None and DEADLINE_STEP not in live.timers and not live.run.ending:
@@ -233,8 +238,10 @@ class StepSender:
                 return
             if isinstance(ack, AppendUnknown):
                 self._wiring.log.append(record, done)
-            else:
-                then(ack)
+                return
+            then(ack)
+            if record.topic == self._wiring.journal_topic and isinstance(ack, Appended):
+                self._journaled(record, ack)
 
         self._wiring.log.append(record, done)
 
@@ -246,7 +253,7 @@ class StepSender:
         content: str | None,
         error: StepFailure | None = None,
     ) -> None:
-        """Journals what was made here; it is used when it is read back (rule 18). Stuck tasks say nothing (rule 20)."""
+        """Journals what was made here; it is used when read there (rule 18). Stuck tasks say nothing (rule 20)."""
         if live.run.stuck is not None:
             return
         source = provenance(live.record)
@@ -263,7 +270,7 @@ class StepSender:
         self.append(record, noted)
 
     async def _execute(self, live: LiveTask, step: LocalStep) -> None:
-        content, failure = await execute(step)
+        content, failure = await execute(step, self._wiring.member.alive)
         live.functions.pop(step.id, None)
         if not self._stopped:
             self._note(live, step, JournalKind.VALUE, content, failure)

@@ -37,7 +37,7 @@ from aiosv3.streams.deadletters import Graveyard
 from aiosv3.streams.deltas import DeltaSender
 from aiosv3.streams.errors import RecordTooLarge
 from aiosv3.streams.keys import UnresolvedKey
-from aiosv3.streams.log import Committed, Headers, Record
+from aiosv3.streams.log import Appended, Committed, Headers, Outgoing, Record
 from aiosv3.streams.ownlog import Learned, learn_from_headers
 from aiosv3.streams.tenure import Phase, Tenure, Wiring
 
@@ -65,7 +65,7 @@ class AgentTenure(Tenure):
         dead, claims, opened = self._graveyard, setup.claims, setup.seals.opened
         self._journal = JournalFeed(setup.codec, dead, self.is_marker, self._route, self.pump, claims, opened)
         self._journal.next = max(0, start.journal)
-        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent, setup)
+        self._sender = StepSender(wiring, self._make_messages(), self._conclude_when_sent, setup, self._acknowledged)
         self.states: StateTable | None = None
         if setup.schemas.state is not None:
             self.states = StateTable(wiring, partition, setup, self.own, self.fail)
@@ -146,16 +146,8 @@ class AgentTenure(Tenure):
 
     def _make_messages(self) -> Messages:
         setup = self.setup
-        return Messages(
-            setup.agent,
-            setup.schemas,
-            setup.codec,
-            setup.topics,
-            self.partition,
-            self.epoch,
-            setup.zones,
-            setup.approvals,
-        )
+        place = self.partition, self.epoch
+        return Messages(setup.agent, setup.schemas, setup.codec, setup.topics, *place, setup.zones, setup.approvals)
 
     def restored(self) -> None:
         self._sender.messages = self._make_messages()
@@ -201,6 +193,11 @@ class AgentTenure(Tenure):
         if self.phase is not Phase.STOPPED:
             self._journal.take(record)
             self._remarking.check()
+
+    def _acknowledged(self, sent: Outgoing, ack: Appended) -> None:
+        record = self._journal.acknowledged(self.partition, sent, ack)
+        if record is not None:
+            self.journaled(record)
 
     def _route(self, entry: JournalEntry) -> None:
         record = entry.record
