@@ -17,7 +17,7 @@ from aiosv3.agents.worker.parked import Parked, ParkedTasks
 from aiosv3.agents.worker.setup import AgentSetup
 from aiosv3.schemas.errors import AiosError, RegistryUnavailable, WireError
 from aiosv3.schemas.records import Carry
-from aiosv3.streams.errors import AppendUnknown, BrokerUnavailable, ClaimMissing, ClaimsUnavailable, KeysUnavailable
+from aiosv3.streams.errors import ClaimMissing, ClaimsUnavailable, KeysUnavailable
 from aiosv3.streams.keys.ring import settled
 from aiosv3.streams.log import Record
 from aiosv3.streams.tenure import Tenure
@@ -97,15 +97,15 @@ class Opening:
 
     async def _open(self) -> None:
         tenure = self._tenure
+        self._forget_ended()
         carries: dict[str, tuple[Carry, bytes]] = {}
         while True:
             try:
                 for task_id, found in self._found.items():
                     if task_id not in carries:
                         carries[task_id] = await self._whole(found)
-                await self._reach_down()
                 break
-            except (AppendUnknown, BrokerUnavailable, ClaimsUnavailable, KeysUnavailable, RegistryUnavailable) as error:
+            except (ClaimsUnavailable, KeysUnavailable, RegistryUnavailable) as error:
                 _LOG.warning("%s[%s] waits: %s", tenure.wiring.name, tenure.partition, error)
                 await asyncio.sleep(_RETRY_S)
             except AiosError as error:
@@ -137,11 +137,14 @@ class Opening:
                 return whole, setup.codec.encode(journal_record(record.task_id, record.task_offset, whole))
         return carry, body
 
-    async def _reach_down(self) -> None:
-        """Memory must reach down to every ``own_upto``: a task that has its result is not opened again."""
-        tenure = self._tenure
-        start = (await tenure.wiring.log.bounds(tenure.own.topic, tenure.partition)).start
-        await tenure.own.lower(max(start, min(found.carry.own_upto for found in self._found.values())))
+    def _forget_ended(self) -> None:
+        """The commit holds T down to the ``own_upto`` of each task that was open at it (rule 9): those below are over.
+
+        What is left has its result, if it has one, above T, where memory was read from.
+        """
+        over = [task_id for task_id, found in self._found.items() if found.carry.own_upto < self._tenure.start.own]
+        for task_id in over:
+            del self._found[task_id]
 
     def _sort(self, carries: dict[str, tuple[Carry, bytes]]) -> None:
         tenure, pending = self._tenure, []
