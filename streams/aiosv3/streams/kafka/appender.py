@@ -30,6 +30,9 @@ _PURGE_TIME: Final = 5.0
 _BUNCH: Final = 256
 """So many records are handed to librdkafka at once; fewer at the end of the loop's turn. One by one, as they are made,
 it wakes its thread and sends a request for nearly each of them: that took a third of a small task's processor time."""
+_HOLD_S: Final = 0.003
+"""What comes while records are on their way is handed over when all of these are acknowledged, at the latest after so
+long. It would wait anyway: for one of ``requests`` to come back, which librdkafka's thread asks for without a pause."""
 
 _Report: TypeAlias = tuple[Done, KafkaError | None, Message]
 
@@ -41,14 +44,12 @@ class AppendSettings:
     ``batch_bytes`` must not be over the smallest ``max.message.bytes`` of the topics written to: a batch that
     the broker finds too large fails whole, its small records too. A larger record travels alone.
 
-    ``requests``: how many may be on their way to one broker. A request is for one partition, and costs client and
-    broker several times what a record in it does; what comes while all are out shares the next ones. With librdkafka's
-    five nearly each record of a busy worker had one of its own. With one, partitions would wait for each other's
-    acknowledgements, one after the other. A record that is alone waits for nothing either way.
+    ``requests``: how many may be on their way to one broker, five at most. A request is for one partition, and costs
+    client and broker several times what a record in it does: what comes while some are out shares the next ones.
     """
 
     linger_ms: float = 0
-    requests: int = 2
+    requests: int = 5
     delivery_timeout_ms: int = 30_000
     max_record_bytes: int = 1_000_000
     batch_bytes: int = 131_072
@@ -77,7 +78,8 @@ class AppendSettings:
 class Appender:
     """Keeps the order of its calls for each partition, also while librdkafka's queue is full.
 
-    What is appended in one turn of the loop goes to librdkafka together, at its end: nothing waits for a clock.
+    What is appended in one turn of the loop goes to librdkafka together, at its end; what comes meanwhile, together
+    when that is acknowledged. A record that is alone waits for nothing.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Appender:
         self._producer = self._create()
         self._reports: list[_Report] = []
         self._waiting: deque[tuple[Outgoing, Done]] = deque()
+        self._unacknowledged = 0
         self._closed_by = float("inf")
         self._closed = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, name="aiosv3-kafka-append", daemon=True)
@@ -107,7 +110,10 @@ class Appender:
             return
         self._waiting.append((record, done))
         if len(self._waiting) == 1:
-            self._loop.call_soon(self._drain)
+            if self._unacknowledged:
+                self._loop.call_later(_HOLD_S, self._drain)
+            else:
+                self._loop.call_soon(self._drain)
         elif len(self._waiting) == _BUNCH:
             self._drain()
 
@@ -130,6 +136,8 @@ class Appender:
             if error.fatal() or error.code() == codes.FATAL:
                 return False
             self._loop.call_soon(done, self._refusal(error, topic))
+        else:
+            self._unacknowledged += 1
         return True
 
     def _report(self, done: Done, error: KafkaError | None, message: Message) -> None:
@@ -168,6 +176,7 @@ class Appender:
         rest = iter(reports)
         try:
             for done, error, message in rest:
+                self._unacknowledged -= 1
                 if error is None and (offset := message.offset()) is not None and offset >= 0:
                     done(Appended(message.partition() or 0, offset, message.timestamp()[1]))
                 else:
@@ -176,7 +185,8 @@ class Appender:
             # A callback that raised must not take the acknowledgements behind it along.
             if left := list(rest):
                 self._loop.call_soon(self._deliver, left)
-        self._drain()
+        if not self._unacknowledged or len(self._waiting) >= _BUNCH:
+            self._drain()
 
     def _drain(self) -> None:
         while self._waiting and self._produce(*self._waiting[0]):
@@ -202,9 +212,14 @@ class Appender:
         """A producer with a fatal error never sends again: what it holds is unknown, and another goes on."""
         _LOG.error("producer replaced after a fatal error: %s", self._watch.fatal)
         self._purge()
+        self._hand_over()
         self._watch.fatal = None
         self._producer = self._create()
-        self._call(self._drain)
+        self._call(self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._unacknowledged = 0  # also of what the last one was silent about
+        self._drain()
 
     def _purge(self) -> None:
         self._producer.purge()
