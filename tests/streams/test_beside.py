@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.streams.conftest import Stage, Worker
 
 BESIDE = "journal"
+SOON_S = 0.1
+"""Longer than what answers make besides is gathered for."""
 
 
 def settlement(answer: Outgoing | Record) -> tuple[Outgoing, ...]:
@@ -46,12 +48,14 @@ def costs(stage: Stage) -> list[bytes | None]:
     return stage.values(BESIDE)
 
 
-def test_it_goes_out_with_the_forward_and_the_input_waits_for_both(stage: Stage) -> None:
+def test_it_goes_out_after_the_forward_and_the_input_waits_for_both(stage: Stage) -> None:
     worker = settling(stage, "a").start()
     acks = stage.wire.hold("ack", BESIDE)
     stage.request("x")
     stage.settle()
     assert stage.replies() == [b"x by a"]
+    assert worker.tenure.offsets.base == 0
+    stage.advance(SOON_S)
     assert costs(stage) == [b"cost of x by a"]
     assert worker.tenure.offsets.base == 0
     acks.release()
@@ -59,12 +63,32 @@ def test_it_goes_out_with_the_forward_and_the_input_waits_for_both(stage: Stage)
     assert worker.tenure.offsets.base == 1
 
 
+def test_that_of_several_answers_goes_out_together(stage: Stage) -> None:
+    settling(stage, "a").start()
+    for name in ("x", "y", "z"):
+        stage.request(name)
+    stage.settle()
+    assert len(stage.replies()) == 3
+    assert costs(stage) == []
+    stage.advance(SOON_S)
+    assert costs(stage) == [b"cost of x by a", b"cost of y by a", b"cost of z by a"]
+
+
+def test_rule_06_what_is_not_sent_when_the_partition_goes_is_left_to_its_next_owner(stage: Stage) -> None:
+    worker = settling(stage, "a").start()
+    stage.request("x")
+    stage.settle()
+    worker.tenure.stop()
+    stage.advance(SOON_S)
+    assert costs(stage) == []
+    assert worker.tenure.offsets.base == 0
+
+
 def test_an_answer_given_again_makes_it_again(stage: Stage) -> None:
     settling(stage, "a").start()
-    stage.request("x")
-    stage.settle()
-    stage.request("x")
-    stage.settle()
+    for _ in range(2):
+        stage.request("x")
+        stage.advance(SOON_S)
     assert costs(stage) == [b"cost of x by a"] * 2
 
 
@@ -76,7 +100,7 @@ def test_an_answer_that_came_second_makes_its_own(stage: Stage) -> None:
     stage.settle()
     stage.own_record("x", offset, b"x by z")
     worker.effector.open("x")
-    stage.settle()
+    stage.advance(SOON_S)
     assert stage.replies() == [b"x by z"]
     assert set(costs(stage)) == {b"cost of x by z", b"cost of x by a"}
 
@@ -97,7 +121,7 @@ def test_what_landed_behind_all_that_is_known_is_found_by_a_look(stage: Stage) -
 def test_a_restore_reads_from_what_is_not_acknowledged(stage: Stage) -> None:
     worker = settling(stage, "a").start()
     offset = stage.request("x")
-    stage.settle()
+    stage.advance(SOON_S)
     stage.wire.hold("append", BESIDE)
     second = stage.own_record("x", offset, b"x by z").offset
     stage.advance(6)
@@ -108,7 +132,7 @@ def test_what_nobody_can_read_holds_up_nothing(stage: Stage) -> None:
     stage.own_record("old", 0, b"unreadable")
     worker = settling(stage, "a").start()
     stage.request("x")
-    stage.settle()
+    stage.advance(SOON_S)
     assert worker.tenure.offsets.base == 1
     assert costs(stage) == [b"cost of x by a"]
 

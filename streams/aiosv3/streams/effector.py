@@ -32,6 +32,8 @@ from aiosv3.streams.tenure import Tenure, Wiring
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_S: Final = 0.5
 _ATTEMPTS: Final = 5
+_GATHER_S: Final = 0.005
+"""Nobody waits for what answers make besides: sent along with each, it is in the way of the next one."""
 
 
 class Request(NamedTuple):
@@ -108,6 +110,8 @@ class EffectorTenure(Tenure):
         """Requests in work, by id, with the time of their admission (seconds of the loop)."""
         self._calls: set[asyncio.Task[None]] = set()
         self._held: deque[Request] = deque()
+        self._gathered: list[Callable[[], None]] = []
+        """What answers make besides, not sent yet."""
 
     def learn(self, record: Record) -> Learned:
         learned = self._effector.learn(record)
@@ -128,6 +132,7 @@ class EffectorTenure(Tenure):
         for call in self._calls:
             call.cancel()
         self._held.clear()
+        self._gathered.clear()
         self._graveyard.close()
 
     # -- admission ------------------------------------------------------------------------------------------------
@@ -328,7 +333,14 @@ class EffectorTenure(Tenure):
         sending = Sending(1 + len(beside), partial(self._finish, request))
         self._send_on(request, onward, sending, last=False)
         for record in beside:
-            self._send_on(request, record, sending, last=True)
+            if not self._gathered:
+                asyncio.get_running_loop().call_later(_GATHER_S, self._send_gathered)
+            self._gathered.append(partial(self._send_on, request, record, sending, last=True))
+
+    def _send_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for send in gathered:
+            send()
 
     def _send_on(self, request: Request, onward: Outgoing | None, sending: Sending, *, last: bool) -> None:
         if onward is None:
