@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from aiosv3.schemas import store
 from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.errors import IncompatibleSchema, RegistryUnavailable, UnknownSchema
-from aiosv3.schemas.fingerprints import FIRST_MINTED, LAST_MINTED, Schema, minted_id
+from aiosv3.schemas.fingerprints import FIRST_MINTED, LAST_MINTED, Schema, fingerprint, minted_id
 from aiosv3.schemas.records import PoolState, PoolStatus
 from aiosv3.schemas.released import source_schema
 from aiosv3.schemas.store import SchemaStore, UnregisteredSubject, UnresolvedSchema
@@ -205,3 +206,22 @@ def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
     assert [process.wait(60) for process in running] == [0] * len(names)
     store = SchemaStore(path)
     assert all(store.subject_id(f"{name}-value") for name in names)
+
+
+async def test_what_is_known_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker registers a dozen subjects at its start, and a lock file may hold hundreds."""
+    path = tmp_path / "lock.json"
+    writer = SchemaStore(path)
+    for name in ("a", "b", "c"):
+        await writer.register(f"{name}-value", {**ticket(), "name": name})
+    reader = SchemaStore(path)
+    await reader.register("a-value", {**ticket(), "name": "a"})
+    hashed: list[str] = []
+
+    def counted(schema: Schema) -> str:
+        hashed.append(schema["name"])
+        return fingerprint(schema)
+
+    monkeypatch.setattr(store, "fingerprint", counted)
+    await reader.register("a-value", {**ticket(), "name": "a"})
+    assert hashed == ["a"]

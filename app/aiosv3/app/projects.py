@@ -14,17 +14,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
 from aiosv3.agents import Agent
 from aiosv3.agents.agent import parse_usd
-from aiosv3.app.pricing import Priced, Says, settled_prices
 from aiosv3.app.settings import AgentSettings, PoolSettings, Settings, SettingsError
-from aiosv3.router.pools import Pool
 from aiosv3.schemas.errors import AiosError
 from aiosv3.schemas.headers import Clearance
+
+if TYPE_CHECKING:  # workers of agents start without routers and prices
+    from aiosv3.app.pricing import Priced
+    from aiosv3.router.pools import Pool
 
 LOCAL_POOL: Final = "local"
 _KEYS: Final = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
@@ -217,12 +219,17 @@ def priced_pools(settings: Settings, pools: Mapping[str, PoolSettings], now: int
 
     Raises :class:`SettingsError` and ``BadPrices``.
     """
+    from aiosv3.app.pricing import settled_prices
+
     prices = settled_prices(settings, pools, now)
     return [pool_of(name, pool, prices.pools[name]) for name, pool in pools.items()], prices.version
 
 
 def pool_of(name: str, settings: PoolSettings, priced: Priced) -> Pool:
     """The pool as router and worker see it."""
+    from aiosv3.app.pricing import Says
+    from aiosv3.router.pools import Pool
+
     return Pool(
         name=name,
         kind=settings.kind,

@@ -133,10 +133,9 @@ async def open_mesh(settings: Settings, client: str) -> AsyncIterator[Mesh]:
     topics = Topics(settings.kafka.prefix)
     store = open_store(settings)
     claims = open_claims(settings.claims_url)
-    async with KafkaLog(connection, LogSettings(timeout=_FIRST_ANSWER_S)):
-        pass
     log = KafkaLog(connection, LogSettings(fleeting=frozenset({topics.deltas()})))
     try:
+        await log.start(_FIRST_ANSWER_S)
         yield Mesh(settings, connection, topics, log, store, Codec(store), MetricsCatalogue(), claims)
     finally:
         await log.close()
@@ -159,8 +158,8 @@ async def serve(mesh: Mesh, processor: Processor, beside: Sequence[Callable[[], 
     loop.set_exception_handler(unexpected)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    spare_collector()
     await processor.start()
+    spare_collector()  # the group is joined meanwhile
     helpers = [_helper(helper) for helper in beside]
     _open_metrics(mesh)
     await stop.wait()
@@ -180,6 +179,7 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT)
+    gc.enable()
 
 
 def _helper(helper: Callable[[], Awaitable[None]]) -> asyncio.Future[None]:
@@ -249,12 +249,11 @@ async def register_released(mesh: Mesh, records: Mapping[str, str]) -> None:
 
     Without an answer from it the released ids of the package serve: no worker of ours needs a registry to start.
     """
-    for topic, name in records.items():
-        try:
-            await mesh.store.register(mesh.topics.subject(topic), mesh.store.released_schema(name))
-        except RegistryUnavailable as error:
-            _LOG.warning("going on with released schema ids: %s", error)
-            return
+    released = {mesh.topics.subject(topic): mesh.store.released_schema(name) for topic, name in records.items()}
+    try:
+        await asyncio.gather(*(mesh.store.register(subject, schema) for subject, schema in released.items()))
+    except RegistryUnavailable as error:
+        _LOG.warning("going on with released schema ids: %s", error)
 
 
 async def run_agent(settings: Settings, name: str) -> None:
@@ -286,14 +285,20 @@ async def agent_processor(
     settings, topics = mesh.settings, mesh.topics
     kept = [] if agent.state_type is None else [state_topic(settings, topics, agent.name)]
     asked = [spec for zone in settings.tools for spec in zone_topics(settings, topics, zone)]
-    await ensure(mesh, [*agent_topics(settings, topics, agent.name), *kept, *asked])
-    setup = replace(agent_setup(mesh, agent), live_limit=live_limit, second_look=await second_look(settings))
-    setup = replace(setup, defaults=replace(setup.defaults, tenants=await default_classes(mesh)))
-    setup = replace(setup, seals=seals or await open_seals(mesh))
+    setup = agent_setup(mesh, agent)
+    _, _, _, look, classes = await asyncio.gather(  # none of them needs another one's answer
+        ensure(mesh, [*agent_topics(settings, topics, agent.name), *kept, *asked]),
+        setup.schemas.register(mesh.store),
+        register_released(mesh, agent_records(topics, agent.name)),
+        second_look(settings),
+        default_classes(mesh),
+    )
+    defaults = replace(setup.defaults, tenants=classes)
+    setup = replace(
+        setup, live_limit=live_limit, second_look=look, defaults=defaults, seals=seals or await open_seals(mesh)
+    )
     if parking is not None:
         setup = replace(setup, parking=parking)
-    await setup.schemas.register(mesh.store)
-    await register_released(mesh, agent_records(topics, agent.name))
     name = agent.name
     wiring = wiring_of(mesh, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
 

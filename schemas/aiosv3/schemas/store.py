@@ -74,6 +74,8 @@ class SchemaStore:
         self._registry = registry
         self._schemas: dict[int, Schema] = {}
         self._ids: dict[str, int] = {}
+        self._marks: dict[int, str] = {}
+        self._seen: tuple[int, int, int] | None = None
         self._released: dict[str, int] = {}
         self._writing: dict[str, int] = {}
         self._subjects: dict[str, list[int]] = {}
@@ -129,12 +131,12 @@ class SchemaStore:
         versions = self._subjects.get(subject, [])
         check_compatible(subject, schema, [self._schemas[version] for version in versions])
         mark = fingerprint(schema)
-        known = next((version for version in versions if fingerprint(self._schemas[version]) == mark), None)
+        known = next((version for version in versions if self._marks[version] == mark), None)
         schema_id = await self._number(subject, schema, known)
         self._remember(schema_id, schema)
         self._ids[mark] = schema_id
         for name, released in self._released.items():
-            if fingerprint(self._schemas[released]) == mark:
+            if self._marks[released] == mark:
                 self._writing[name] = schema_id
         if self._subjects.get(subject, [])[-1:] != [schema_id]:
             with _alone(self._path):
@@ -172,13 +174,19 @@ class SchemaStore:
         return await self._registry.schema(schema_id)
 
     def _remember(self, schema_id: int, schema: Schema) -> None:
-        self._schemas[schema_id] = schema
-        self._ids.setdefault(fingerprint(schema), schema_id)
+        if self._schemas.get(schema_id) != schema:
+            self._schemas[schema_id] = schema
+            self._marks[schema_id] = fingerprint(schema)
+        self._ids.setdefault(self._marks[schema_id], schema_id)
 
     def _read_lock(self) -> None:
         """Takes in what this or another process of the project has registered since."""
         if self._path is None or not self._path.exists():
             return
+        found = self._path.stat()
+        if (seen := (found.st_ino, found.st_mtime_ns, found.st_size)) == self._seen:
+            return
+        self._seen = seen
         for subject, versions in json.loads(self._path.read_text(encoding="utf-8"))["subjects"].items():
             for version in versions:
                 self._remember(version["id"], version["schema"])

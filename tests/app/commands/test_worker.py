@@ -6,10 +6,12 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from aiosv3.app import modelworkers, routers, tooling, workers
 from aiosv3.app.commands import worker
 from aiosv3.app.settings import Settings
 
@@ -19,14 +21,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, tuple[str, ...
     """What was run: worker, folder of its settings, names."""
     calls: list[tuple[str, Path, tuple[str, ...]]] = []
 
-    def replace(kind: str) -> None:
+    def replace(kind: str, home: ModuleType) -> None:
         async def run(settings: Settings, *names: str, push: bool = False) -> None:
             calls.append((kind, settings.folder, (*names, *(["--push"] if push else []))))
 
-        monkeypatch.setattr(worker, f"run_{kind}", run)
+        monkeypatch.setattr(home, f"run_{kind}", run)
 
-    for kind in ("agent", "router", "pool", "zone"):
-        replace(kind)
+    for kind, home in {"agent": workers, "router": routers, "pool": modelworkers, "zone": tooling}.items():
+        replace(kind, home)
     return calls
 
 

@@ -232,10 +232,26 @@ async def test_after_close_nothing_is_taken(kafka: str, kafka_topics: Any) -> No
     assert "closed" in str(late)
 
 
-async def test_no_broker_is_one_clear_error() -> None:
-    log = KafkaLog(Connection(NOBODY), LogSettings(timeout=1.0))
-    with pytest.raises(BrokerUnavailable, match=r"no Kafka broker answered at 127\.0\.0\.1:1 .*aiosv3 up"):
+async def test_the_first_record_finds_a_producer_that_was_made_before(kafka: str, kafka_topics: Any) -> None:
+    """One that is made for the record waits half a second before it asks for its id."""
+    made: list[int] = []
+
+    def producer(config: dict[str, object]) -> Producer:
+        made.append(len(made))
+        return Producer(config)
+
+    topic = kafka_topics.create("t", 1)
+    async with KafkaLog(Connection(kafka), producer_type=producer) as log:
+        assert made == [0]
+        assert [type(each) for each in await append_all(log, [Outgoing(topic, 0, None, b"x", [])])] == [Appended]
         await log.start()
+    assert made == [0]
+
+
+async def test_no_broker_is_one_clear_error() -> None:
+    log = KafkaLog(Connection(NOBODY))
+    with pytest.raises(BrokerUnavailable, match=r"no Kafka broker answered at 127\.0\.0\.1:1 .*aiosv3 up"):
+        await log.start(1.0)
     await log.close()
 
 

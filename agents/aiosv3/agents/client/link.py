@@ -90,7 +90,7 @@ class Address:
 @asynccontextmanager
 async def linked(address: Address) -> AsyncIterator[Link]:
     """Connects. Raises ``BrokerUnavailable`` after at most six seconds; the registry is asked when it is needed."""
-    from aiosv3.streams.kafka import Connection, KafkaLog, LogSettings
+    from aiosv3.streams.kafka import Connection, KafkaLog
     from aiosv3.streams.kafka.admin import topic_counts
     from aiosv3.streams.kafka.follower import KafkaFollower
 
@@ -103,11 +103,7 @@ async def linked(address: Address) -> AsyncIterator[Link]:
     log, follower = KafkaLog(connection), KafkaFollower(connection)
     codec = Codec(SchemaStore(None, registry))
     try:
-        probe = KafkaLog(connection, LogSettings(timeout=_FIRST_ANSWER_S))
-        try:
-            await probe.start()
-        finally:
-            await probe.close()
+        await log.start(_FIRST_ANSWER_S)
         yield Link(log, follower, codec, topics, counts, address.bootstrap, lone=registry is None)
     finally:
         await follower.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Ty
 from pydantic import BaseModel, Field
 
 from aiosv3.agents.memory import Kind, Memory
-from aiosv3.agents.remembering.asking import DATA_ONLY, Model, asked_of, clipped, data_block
+from aiosv3.agents.remembering.asking import ABOUT, DATA_ONLY, Model, asked_of, clipped, data_block
 from aiosv3.agents.remembering.turns import USER, Turn
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ MOST_TURNS: Final = 50
 _KNOWN: Final = 5
 """Memories that one candidate is compared with."""
 _TOKENS_A_NOTE: Final = 150
-ABOUT: Final = "lasting facts about people and things, and what people prefer"
 Learnable: TypeAlias = Literal["fact", "preference", "procedure"]
 LEARNABLE: Final[tuple[Kind, ...]] = ("fact", "preference", "procedure")
 

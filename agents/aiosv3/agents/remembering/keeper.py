@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field
 from aiosv3.agents.agent import Agent, Order, agent
 from aiosv3.agents.context import Context
 from aiosv3.agents.errors import ModelRefused
+from aiosv3.agents.remembering.asking import ABOUT
 from aiosv3.agents.remembering.dialogue import turns_from
-from aiosv3.agents.remembering.extraction import ABOUT, Learnable, Learned
+from aiosv3.agents.remembering.extraction import Learnable, Learned
 from aiosv3.agents.remembering.steps import WINDOW, whose_is
 from aiosv3.agents.remembering.turns import Window
 

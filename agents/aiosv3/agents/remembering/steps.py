@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from aiosv3.agents.remembering.asking import Model
-from aiosv3.agents.remembering.dialogue import Dialogue, Said, open_dialogue
-from aiosv3.agents.remembering.extraction import ABOUT, About, Learned, learn, turns_in
-from aiosv3.agents.remembering.summaries import Whose
+from aiosv3.agents.remembering.asking import ABOUT, Model
 from aiosv3.agents.remembering.turns import USER, Turn, Window
 
 if TYPE_CHECKING:
@@ -16,6 +13,9 @@ if TYPE_CHECKING:
 
     from aiosv3.agents.context import Context
     from aiosv3.agents.memory import Memory
+    from aiosv3.agents.remembering.dialogue import Dialogue
+    from aiosv3.agents.remembering.extraction import Learned
+    from aiosv3.agents.remembering.summaries import Whose
     from aiosv3.agents.task import TaskRun
 
 WINDOW = Window()
@@ -50,6 +50,8 @@ class RememberingSteps:
         memory keeper). Where none can be made the turns stay as they are. Raises (on await) what ``ctx.remember`` and
         ``ctx.recall`` raise.
         """
+        from aiosv3.agents.remembering.dialogue import Said, open_dialogue  # an agent without them starts sooner
+
         now = None if said is None else Said(said, speaker, turn_id, trust)
         whose = whose_is(self._context, conversation, subject, scope, min_trust)
         talk = open_dialogue(self._context, whose, window, model, said=now, summarizes=summarize)
@@ -77,6 +79,8 @@ class RememberingSteps:
         (of a text: as given here), and ends nothing that is trusted more. Raises (on await) ModelRefused where the
         model's answer is no answer, and what ``generate``, ``recall`` and ``remember`` raise.
         """
+        from aiosv3.agents.remembering.extraction import About, learn, turns_in
+
         turns = turns_in(said, speaker, (source, position, trust))
         learning = learn(self._context, turns, About(subject, scope, about, most), model)
         return asyncio.get_running_loop().create_task(learning)
@@ -88,6 +92,8 @@ class RememberingSteps:
 
 def whose_is(ctx: Context[Any], conversation: str, subject: str | None, scope: str, min_trust: int) -> Whose:
     """The conversation as this task may see it. Raises ValueError for a name that is none."""
+    from aiosv3.agents.remembering.summaries import Whose
+
     if not conversation.strip() or not conversation.isprintable():
         raise ValueError(f"a conversation is named in one line, not {conversation!r}")
     return Whose(conversation, subject, scope, min_trust, f"{ctx._run.clearance.label}/{min_trust}")  # noqa: SLF001 -- a part of it

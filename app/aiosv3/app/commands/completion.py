@@ -11,7 +11,6 @@ from typing import Final
 
 import typer
 
-from aiosv3.app.determinism import agents_in
 from aiosv3.app.settings import Settings, load_settings
 from aiosv3.schemas.errors import AiosError
 
@@ -46,6 +45,8 @@ def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def _agents(settings: Settings) -> Iterator[str]:
+    from aiosv3.app.determinism import agents_in  # workers have this module too, and no shell that completes
+
     for place in settings.agents:
         module, _, function = place.partition(":")
         file = _source_of(module, settings.folder)

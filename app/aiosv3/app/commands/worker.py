@@ -1,4 +1,4 @@
-"""``aiosv3 worker …``: one foreground process each."""
+"""``aiosv3 worker …``: one foreground process each, which loads what its own kind needs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ import typer
 
 from aiosv3.app.commands.completion import agent_names, pool_names, zone_names
 from aiosv3.app.commands.options import Project, listen_to_clients, log_to_stderr, settings_of
-from aiosv3.app.desks import run_desk
 from aiosv3.app.endings import output
-from aiosv3.app.memories import run_memory
-from aiosv3.app.modelworkers import run_pool
-from aiosv3.app.routers import run_router
-from aiosv3.app.tooling import run_zone
-from aiosv3.app.workers import run_agent
 
 app = typer.Typer(
     help="Run one worker in the foreground. Start as many as you like; kill them as you like.", no_args_is_help=True
@@ -33,6 +27,8 @@ Push = Annotated[bool, typer.Option("--push", help="Put the project's routing.ya
 @app.command()
 def agent(name: Agent, project: Project = None) -> None:
     """Run the tasks of an agent."""
+    from aiosv3.app.workers import run_agent
+
     log_to_stderr()
     asyncio.run(run_agent(settings_of(project), name))
 
@@ -40,6 +36,8 @@ def agent(name: Agent, project: Project = None) -> None:
 @app.command()
 def router(project: Project = None, push: Push = False) -> None:
     """Route model requests to pools, by the routing policy that is in force."""
+    from aiosv3.app.routers import run_router
+
     log_to_stderr()
     asyncio.run(run_router(settings_of(project), push=push))
 
@@ -47,6 +45,8 @@ def router(project: Project = None, push: Push = False) -> None:
 @app.command()
 def desk(project: Project = None) -> None:
     """Check what people answer, and hand it to the agents that asked."""
+    from aiosv3.app.desks import run_desk
+
     log_to_stderr()
     asyncio.run(run_desk(settings_of(project)))
 
@@ -54,6 +54,8 @@ def desk(project: Project = None) -> None:
 @app.command()
 def memory(project: Project = None) -> None:
     """Remember, recall and forget what agents ask for."""
+    from aiosv3.app.memories import run_memory
+
     log_to_stderr()
     asyncio.run(run_memory(settings_of(project)))
 
@@ -61,6 +63,8 @@ def memory(project: Project = None) -> None:
 @app.command()
 def pool(name: Pool, project: Project = None) -> None:
     """Call the models of a pool."""
+    from aiosv3.app.modelworkers import run_pool
+
     log_to_stderr()
     asyncio.run(run_pool(settings_of(project), name))
 
@@ -68,6 +72,8 @@ def pool(name: Pool, project: Project = None) -> None:
 @app.command()
 def tools(zone: Zone, project: Project = None) -> None:
     """Call the tools of a zone."""
+    from aiosv3.app.tooling import run_zone
+
     log_to_stderr()
     asyncio.run(run_zone(settings_of(project), zone))
 

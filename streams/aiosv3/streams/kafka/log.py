@@ -60,9 +60,15 @@ class KafkaLog:
         self._admin: AdminClient | None = None
         self._closed = False
 
-    async def start(self) -> None:
-        """Raises :class:`BrokerUnavailable` when no broker answers within ``timeout``."""
-        await self._readers.ask(RangeReader.ping)
+    async def start(self, answer: float | None = None) -> None:
+        """Raises :class:`BrokerUnavailable` when no broker answers within ``answer`` seconds (else ``timeout``).
+
+        The producer is made first: librdkafka lets one that is given a record before its first connection wait for half
+        a second.
+        """
+        if not self._appenders:
+            self._appenders[False, False] = self._made(gzip=False, fleeting=False)
+        await self._readers.ask(lambda reader: reader.ping(answer))
 
     def append(self, record: Outgoing, done: Done) -> None:
         """See :meth:`aiosv3.streams.log.Log.append`."""
@@ -75,19 +81,20 @@ class KafkaLog:
         appender.append(record, done)
 
     def _create_appender(self, gzip: bool, fleeting: bool, *, done: Done, record: Outgoing) -> Appender | None:
-        loop = asyncio.get_running_loop()
         if self._closed:
-            loop.call_soon(done, AppendFailed(f"{record.topic}: this log is closed"))
+            asyncio.get_running_loop().call_soon(done, AppendFailed(f"{record.topic}: this log is closed"))
             return None
-        appender = Appender(
+        self._appenders[gzip, fleeting] = appender = self._made(gzip=gzip, fleeting=fleeting)
+        return appender
+
+    def _made(self, *, gzip: bool, fleeting: bool) -> Appender:
+        return Appender(
             self.connection,
             self._settings.passing if fleeting else self._settings.append,
-            loop,
+            asyncio.get_running_loop(),
             compression="gzip" if gzip else "none",
             producer_type=self._producer_type,
         )
-        self._appenders[gzip, fleeting] = appender
-        return appender
 
     async def transactions(self, topic: str, partition: int) -> TransactionalAppender:
         """See :meth:`aiosv3.streams.log.Log.transactions`. Raises :class:`BrokerUnavailable`."""

@@ -172,10 +172,10 @@ class RangeReader:
         found = self.offsets(topic, partition, max(timestamp, 0))
         return end if found < 0 else found
 
-    def ping(self) -> None:
-        """Raises :class:`BrokerUnavailable` unless a broker answers."""
+    def ping(self, answer: float | None = None) -> None:
+        """Raises :class:`BrokerUnavailable` unless a broker answers, within ``answer`` seconds where they are given."""
         try:
-            self._consumer.list_topics(timeout=self._timeout)
+            self._consumer.list_topics(timeout=self._timeout if answer is None else answer)
         except KafkaException as failure:
             self._consumer.poll(0)
             raise self._watch.failure(error_of(failure), "connecting") from failure
