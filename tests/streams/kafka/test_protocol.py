@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
 from aiosv3.streams.errors import BrokerUnavailable
-from aiosv3.streams.kafka import Connection, choose_group_protocol
+from aiosv3.streams.kafka import Connection, choose_group_protocol, protocol
 from aiosv3.streams.kafka.protocol import decide
 
 _NEW = {
@@ -52,6 +55,27 @@ def test_settings_of_both() -> None:
     assert classic["partition_assignment_strategy"] == "cooperative-sticky"
     assert (classic["session_timeout_ms"], classic["group_instance_id"]) == (6_000, "me")
     assert decide(_NEW, 60_000).config(None) == {"group_protocol": "consumer"}
+
+
+async def test_a_broker_that_names_none_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has just come up does so; without an answer the worker would stand still for good."""
+    answers: list[dict[int, None]] = [{}, {}, {7: None}]
+    asked: list[int] = []
+
+    class Client:
+        def list_topics(self, timeout: float) -> SimpleNamespace:
+            assert timeout > 0
+            return SimpleNamespace(brokers=answers.pop(0))
+
+    def described(_client: Client, broker: int) -> dict[str, str]:
+        asked.append(broker)
+        return {}
+
+    monkeypatch.setattr(protocol, "admin_client", lambda *_: Client())
+    monkeypatch.setattr(protocol, "_described", described)
+    async with asyncio.timeout(30):
+        assert (await choose_group_protocol(Connection("nowhere:1"))).name == "classic"
+    assert (asked, answers) == ([7], [])
 
 
 @pytest.mark.kafka

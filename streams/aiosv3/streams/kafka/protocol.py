@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, but not "as"
     AdminClient,
     ConfigResource,
     ResourceType,
 )
 
+from aiosv3.streams.kafka import codes
 from aiosv3.streams.kafka.admin import admin_client
 from aiosv3.streams.kafka.connection import ClientWatch, Connection, error_of
 
 _TIMEOUT: Final = 10.0
+_AGAIN: Final = 0.05
+_CHOOSING: Final = "choosing the group protocol"
 _PROTOCOLS: Final = "group.coordinator.rebalance.protocols"
 _SESSION: Final = "group.consumer.session.timeout.ms"
 _LEAST: Final = "group.min.session.timeout.ms"
@@ -82,12 +86,23 @@ def decide(settings: Mapping[str, str], wanted_session_ms: int, *, static: bool 
 def _broker_settings(connection: Connection) -> dict[str, str]:
     watch = ClientWatch(connection, f"admin {connection.client_id}")
     client = admin_client(connection, watch)
-    try:
-        broker = next(iter(client.list_topics(timeout=_TIMEOUT).brokers))
-    except KafkaException as failure:
-        client.poll(0)
-        raise watch.failure(error_of(failure), "choosing the group protocol") from failure
-    return _described(client, broker)
+    return _described(client, _some_broker(client, watch))
+
+
+def _some_broker(client: AdminClient, watch: ClientWatch) -> int:
+    """The id of one. A broker that has just come up may answer before it names any, itself included."""
+    by = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            brokers = client.list_topics(timeout=_TIMEOUT).brokers
+        except KafkaException as failure:
+            client.poll(0)
+            raise watch.failure(error_of(failure), _CHOOSING) from failure
+        if brokers:
+            return next(iter(brokers))
+        if time.monotonic() >= by:
+            raise watch.failure(KafkaError(codes.TIMED_OUT, "it names no broker"), _CHOOSING)
+        time.sleep(_AGAIN)
 
 
 def _described(client: AdminClient, broker: int) -> dict[str, str]:
