@@ -1,4 +1,9 @@
-"""Three bare Kafka hops through two processes' worth of work: prints latencies in milliseconds, one a line."""
+"""Three bare Kafka hops through two processes' worth of work: prints latencies in milliseconds, one a line.
+
+    python bench/bare_hops.py BOOTSTRAP PREFIX COUNT [PAUSE_MS]
+
+``PAUSE_MS``: between a record and the next. Without one, nothing on the way has time to fall asleep.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from itertools import pairwise
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 BOOTSTRAP, PREFIX, COUNT = sys.argv[1], sys.argv[2], int(sys.argv[3])
+PAUSE_S = float(sys.argv[4]) / 1_000 if len(sys.argv) > 4 else 0.0
 
 
 def consumer_of(topic: str) -> Consumer:
@@ -43,6 +49,7 @@ def main() -> None:
         while (message := last.poll(1.0)) is None or message.error() is not None:
             pass
         print((time.perf_counter() - began) * 1_000)
+        time.sleep(PAUSE_S)
     stop.set()
 
 

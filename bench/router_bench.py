@@ -1,6 +1,6 @@
 """``make bench-router``: what routing costs, in pairs, in one run. Prints a table; with ``--json`` one document.
 
-    python bench/router_bench.py [--only decision step streams calls] [--peers] [--pairs 3] [--json]
+    python bench/router_bench.py [--only decision step streams calls] [--peers] [--replicas 3] [--pairs 3] [--json]
 
 ``decision``: processor time of a decision among ten pools. ``step``: of all that a router does with one request, beside
 copying it. ``streams``: what a model worker adds to a streamed call. ``calls``: a routed, durable model call as its
@@ -14,24 +14,32 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import decisions
 import worker_streams
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, but not "as"
+from hops import Hops, hops_lines
 from measures import Spread, Watch, ratios, report
 from peers import PEERS, NotHere
-from router_calls import Way, direct, lines, ours, python, rounds, slow_endpoint
+from router_calls import Way, direct, lines, ours, rounds, script, slow_endpoint
 
+from aiosv3.app.localstack.cluster import KafkaCluster
 from aiosv3.app.localstack.kafka import KafkaServer
 
 SECTIONS = ("decision", "step", "streams", "calls")
-LIMITS = {"decision_us": 50, "step_ratio": 1.5, "stream_added_ms": 1.0, "added_ms": {"1": 4, "64": 15}, "calls_s": 900}
+LIMITS = {
+    "decision_us": 50,
+    "step_ratio": 1.5,
+    "stream_added_ms": 1.0,
+    "added_ms": {"1": 4, "64": 15},
+    "calls_s": 900,
+    "hops": {"p50": 2.5, "p99": 3},
+}
 Say = Callable[[str], None]
 
 
@@ -43,14 +51,6 @@ def decision(say: Say, _pairs: int) -> dict[str, Any]:
     for name, took in found.items():
         say(f"decision, {name:24} {took:6.1f} µs CPU; {busy.words()}")
     return {"us": found, "load": busy.load, "others_share": round(busy.others, 3)}
-
-
-def script(name: str, *arguments: object) -> str:
-    """Runs a script of this folder and returns what it printed."""
-    done = subprocess.run(python(name, *arguments), capture_output=True, text=True, check=False, timeout=600)
-    if done.returncode:
-        raise SystemExit(f"{name} failed:\n{done.stderr}")
-    return done.stdout
 
 
 def cpu_us(name: str, *arguments: object) -> float:
@@ -99,26 +99,64 @@ def streamed(say: Say, pairs: int) -> list[dict[str, Any]]:
     return found
 
 
-def calls(say: Say, server: KafkaServer, pairs: int, *, peers: bool, share: float) -> dict[str, Any]:
+def calls(say: Say, brokers: Brokers, pairs: int, *, peers: bool, share: float) -> dict[str, Any]:
     """A whole call as its caller sees it."""
-    process, left_out = server.process(), {}
+    hops, left_out = Hops(brokers.bootstrap), {}
     with ExitStack() as stack:
         port, endpoint = stack.enter_context(slow_endpoint())
         ways: list[Way] = [direct(port)]
-        ways += [stack.enter_context(ours(server.bootstrap, port, priced=priced)) for priced in (False, True)]
+        ways += [stack.enter_context(ours(brokers.bootstrap, port, priced=priced)) for priced in (False, True)]
         for peer in PEERS if peers else ():
             try:
-                ways.append(stack.enter_context(peer.way(peer.ready(), server.bootstrap, port)))
+                ways.append(stack.enter_context(peer.way(peer.ready(), brokers.bootstrap, port)))
             except NotHere as why:
                 left_out[peer.name] = str(why)
                 say(f"{peer.name} {peer.version} is left out: {why}")
-        besides = {"endpoint": endpoint} | ({} if process is None else {"broker": process.pid})
-        found = {}
-        for callers, rows in rounds(ways, pairs, besides, share):
+        besides = {"endpoint": endpoint} | brokers.processes()
+        found, rows_of_hops = {}, {}
+        for callers, rows in rounds(ways, pairs, besides, share, hops.measure):
             found[str(callers)] = rows
             for line in lines(callers, rows):
                 say(line)
-    return {"callers": found, "left_out": left_out, "versions": {peer.name: peer.version for peer in PEERS}}
+            if callers == 1:
+                rows_of_hops = hops.rows(rows["aiosv3"])
+                for line in hops_lines(rows_of_hops):
+                    say(line)
+    versions = {peer.name: peer.version for peer in PEERS}
+    return {
+        "replicas": brokers.replicas,
+        "callers": found,
+        "hops": rows_of_hops,
+        "left_out": left_out,
+        "versions": versions,
+    }
+
+
+class Brokers(NamedTuple):
+    """What a run has: one node, or three that replicate everything and acknowledge what two of them have."""
+
+    servers: Sequence[KafkaServer]
+    bootstrap: str
+
+    @property
+    def replicas(self) -> int:
+        return len(self.servers)
+
+    def processes(self) -> dict[str, int]:
+        """Of each node that runs."""
+        found = {server.folder.name: server.process() for server in self.servers}
+        return {name: process.pid for name, process in found.items() if process is not None}
+
+
+@contextmanager
+def brokers(folder: Path, replicas: int) -> Iterator[Brokers]:
+    """Started, and ended."""
+    server: KafkaServer | KafkaCluster = KafkaServer(folder / "broker") if replicas == 1 else KafkaCluster(folder)
+    try:
+        bootstrap = server.start()
+        yield Brokers(server.nodes if isinstance(server, KafkaCluster) else [server], bootstrap)
+    finally:
+        server.stop()
 
 
 def measured(options: argparse.Namespace, say: Say) -> Iterator[tuple[str, Any]]:
@@ -130,22 +168,19 @@ def measured(options: argparse.Namespace, say: Say) -> Iterator[tuple[str, Any]]
         yield "streams", streamed(say, options.pairs)
     if "step" not in only and "calls" not in only:
         return
-    with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
-        server = KafkaServer(Path(folder) / "kafka")
-        server.start()
-        try:
-            if "step" in only:
-                yield "step", step(say, server.bootstrap, options.pairs, options.count)
-            if "calls" in only:
-                yield "calls", calls(say, server, options.pairs, peers=options.peers, share=options.share)
-        finally:
-            server.stop()
+    folder = tempfile.TemporaryDirectory(prefix="aiosv3-bench-")
+    with folder as place, brokers(Path(place), options.replicas) as started:
+        if "step" in only:
+            yield "step", step(say, started.bootstrap, options.pairs, options.count)
+        if "calls" in only:
+            yield "calls", calls(say, started, options.pairs, peers=options.peers, share=options.share)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=SECTIONS)
     parser.add_argument("--peers", action="store_true", help="beside LiteLLM, Portkey and Calfkit")
+    parser.add_argument("--replicas", type=int, choices=(1, 3), default=1, help="of each record, on as many brokers")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--count", type=int, default=20_000, help="requests of a step's run")
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of calls")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,14 @@ class Found:
 def python(script: str, *arguments: object) -> list[str]:
     """The command of a script of this folder."""
     return [sys.executable, str(HERE / script), *map(str, arguments)]
+
+
+def script(name: str, *arguments: object) -> str:
+    """Runs a script of this folder and returns what it printed."""
+    done = subprocess.run(python(name, *arguments), capture_output=True, text=True, check=False, timeout=600)
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stderr}")
+    return done.stdout
 
 
 @contextmanager
@@ -158,12 +166,20 @@ def one(way: Way, callers: int, calls: int, besides: Mapping[str, int]) -> tuple
 
 
 def rounds(
-    ways: Sequence[Way], count: int, besides: Mapping[str, int], share: float = 1.0
+    ways: Sequence[Way],
+    count: int,
+    besides: Mapping[str, int],
+    share: float = 1.0,
+    between: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """For each number of callers: all ways in turn, ``count`` times, and then a row of each."""
+    """For each number of callers: all ways in turn, ``count`` times, and then a row of each.
+
+    ``between``: called in each round with the number of callers, to measure something else under the same conditions.
+    """
     for callers, calls in CALLS.items():
         kept = {way.name: Found() for way in ways}
         for number in range(count):
+            between(callers)
             for way in ways if number % 2 == 0 else list(reversed(ways)):
                 answer, busy = one(way, callers, max(callers, round(calls * share)), besides)
                 each = kept[way.name]
@@ -174,8 +190,12 @@ def rounds(
 
 
 def row(way: Found, bare: Found) -> dict[str, Any]:
-    """The figures of a way: medians of its rounds, and what it adds to the calls that go straight, round by round."""
+    """The figures of a way: medians of its rounds, and what it adds to the calls that go straight, round by round.
+
+    ``added_p99_ms``: the slowest hundredth of it over the median of those.
+    """
     added = [one - other for one, other in zip(way.p50(), bare.p50(), strict=True)]
+    slowest = [one - other for one, other in zip(way.p99(), bare.p50(), strict=True)]
     calls = [len(took) for took in way.took_ms]
     cpu = {
         name: round(median(b.cpu[name] / n * 1e3 for b, n in zip(way.busy, calls, strict=True)), 3)
@@ -184,6 +204,7 @@ def row(way: Found, bare: Found) -> dict[str, Any]:
     return {
         "added_p50_ms": round(median(added), 2),
         "added_p50_ms_rounds": [round(each, 2) for each in added],
+        "added_p99_ms": round(median(slowest), 2),
         "p50_ms": round(median(way.p50()), 2),
         "p99_ms": round(median(way.p99()), 2),
         "calls_s": round(median(way.calls_s), 1),

@@ -7,10 +7,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from measures import Busy, percentile
-from router_calls import DELAY_MS, Found, Way, direct, found, lines, one, python, row, slow_endpoint
+from router_calls import DELAY_MS, Found, Way, direct, found, lines, one, python, rounds, row, slow_endpoint
 from slow_endpoint import STREAMED, WHOLE, Answers, body_length
 
 
@@ -43,11 +44,26 @@ def test_a_row_is_made_of_pairs() -> None:
     made = row(ours, bare)
     assert made["added_p50_ms_rounds"] == [3.0, 5.0]
     assert made["added_p50_ms"] == 4.0
+    assert made["added_p99_ms"] == 5.0
     assert made["calls_s"] == 15.0
     assert made["cpu_ms_a_call"] == {"router": 83.333}
     (line,) = lines(1, {"aiosv3": made})
     assert "adds p50    4.00 ms" in line
     assert "load 1.0-2.0, others 10%" in line
+
+
+def test_something_else_is_measured_between_the_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+
+    def one(way: Way, callers: int, _calls: int, _besides: object) -> tuple[dict[str, Any], Busy]:
+        done.append(way.name)
+        return {"took_ms": [50.0], "calls_s": 1.0}, Busy((1.0, 1.0), 1.0, {}, 0.0)
+
+    monkeypatch.setattr("router_calls.one", one)
+    monkeypatch.setattr("router_calls.CALLS", {1: 10, 16: 10})
+    ways = [direct(1), Way("ours", [], {})]
+    assert [callers for callers, _ in rounds(ways, 2, {}, between=done.append)] == [1, 16]
+    assert done == [1, "direct", "ours", 1, "ours", "direct", 16, "direct", "ours", 16, "ours", "direct"]
 
 
 def test_what_libraries_print_is_passed_over() -> None:
