@@ -9,7 +9,7 @@ PY ?= python3
 VENV ?= .venv
 # Test processes side by side (many wait for a broker or a timer more than they work); tests that share a broker stay together by their xdist group.
 JOBS ?= 3
-# Seeds of the simulation: how many, or FROM:TO; of which run: mesh, money, memory, sealed, all.
+# Seeds of the simulation: how many, or FROM:TO; of which run: mesh, money, memory, sealed, ahead, all.
 SEEDS ?= 200
 RUN ?= mesh
 # What only computes: one process a core.
@@ -47,12 +47,14 @@ bench: $(DEV) ## the benchmarks, printed as the reports quote them; of routing: 
 bench-instructions: $(DEV)
 	$(BIN)/python bench/instructions.py
 
-# One run each, in pairs (8 minutes; 15 with other gateways, which are installed the first time: 900 MB).
+# One run each, in pairs (8 minutes; with other gateways, which are installed the first time (900 MB), and then with three
+# replicas of each record, 20).
 bench-router: $(DEV)
 	$(BIN)/python bench/router_bench.py
 
 bench-router-peers: $(DEV)
 	$(BIN)/python bench/router_bench.py --only calls --peers
+	$(BIN)/python bench/router_bench.py --only calls --replicas 3
 
 # What memory costs: one run, in pairs (10 minutes).
 bench-memory: $(DEV)

@@ -26,11 +26,24 @@ from aiosv3.app.localstack.kafka import KafkaServer
 from aiosv3.schemas.state import Projection
 
 HERE = Path(__file__).parent
-PARTS = ("conversation", "state", "restore", "noop", "steps", "in-flight", "parking", "routed")
-sys.path[:0] = [str(HERE.parent / "tests" / name) for name in ("process", "simulation")]
+PARTS = (
+    "conversation",
+    "state",
+    "restore",
+    "noop",
+    "steps",
+    "hops",
+    "in-flight",
+    "keyed",
+    "rebalance",
+    "parking",
+    "routed",
+)
+sys.path[:0] = [str(HERE), *(str(HERE.parent / "tests" / name) for name in ("process", "simulation"))]
 
 from conversation_run import Talk, a_task_a_turn, one_task, one_task_inline, without_memory  # noqa: E402
 from counting_endpoint import CountingEndpoint  # noqa: E402 -- shared with the crash test
+from measures import started  # noqa: E402
 
 
 def script(name: str, *arguments: object) -> list[float]:
@@ -104,6 +117,27 @@ def steps(bootstrap: str, repeats: int) -> None:
     )
 
 
+def hops(bootstrap: str, repeats: int) -> None:
+    """What a step takes, beside a record that is produced and consumed, one after the other."""
+    runs: dict[str, list[float]] = {"none": [], "one": [], "three": [], "hop": []}
+    for number in range(repeats):
+        for steps_, name in ((0, "none"), (1, "one"), (3, "three")):
+            runs[name].append(script("steps.py", bootstrap, f"hops{number}.{name}.", 200, 50, steps_)[0])
+        prefix = f"hops{number}."
+        topics(bootstrap, *(f"{prefix}hop{place}" for place in range(3)))
+        runs["hop"].append(percentile(script("bare_hops.py", bootstrap, prefix, 200)[20:], 0.5) / 3)
+    step = [one - none for one, none in zip(runs["one"], runs["none"], strict=True)]
+    middle = statistics.median
+    ratio = middle(each / hop for each, hop in zip(step, runs["hop"], strict=True))
+    whole = middle(three / (5 * hop) for three, hop in zip(runs["three"], runs["hop"], strict=True))
+    print(
+        f"ctx.run adds {middle(step):.1f} ms to a task of {middle(runs['none']):.1f} ms, a bare produce and consume "
+        f"takes {middle(runs['hop']):.1f} ms: ratio {ratio:.2f}; three steps of 1 KiB take {middle(runs['three']):.1f} "
+        f"ms, over their five hops (task, three values, result) {whole:.2f} (p50, median of {repeats})",
+        flush=True,
+    )
+
+
 def restore(repeats: int) -> None:
     """Open tasks with a journal, taken over by another owner, on a log in memory."""
     tasks = 1_000
@@ -127,6 +161,27 @@ def in_flight(bootstrap: str, repeats: int) -> None:
             f"{cpu:.0f} µs CPU a task (median of {repeats})",
             flush=True,
         )
+
+
+def keyed(bootstrap: str, repeats: int) -> None:
+    """Tasks in the order of their keys, each of a tenth of a second."""
+    for keys in (100, 1_000):
+        runs = [script("keyed.py", bootstrap, f"keyed{keys}-{n}.", keys, 20) for n in range(repeats)]
+        efficiency, rate, cpu = (statistics.median(run[place] for run in runs) for place in range(3))
+        print(
+            f"{keys:,} keys, one task of 0.1 s of each at a time, one process: {efficiency:.0%} of keys over latency, "
+            f"{rate:,.0f} tasks/s, {cpu:.0f} µs CPU a task (median of {repeats})",
+            flush=True,
+        )
+
+
+def rebalance(bootstrap: str) -> None:
+    """One round with calls of 40 s in flight; ``bench/rebalance.py`` makes several."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "rebalance.py"), "--bootstrap", bootstrap, "--rounds", "1"], check=False
+    )
+    if done.returncode:
+        raise SystemExit("rebalance.py failed")
 
 
 def parking(bootstrap: str, pairs: int) -> None:
@@ -266,7 +321,10 @@ def main() -> None:
     brokered: dict[str, Callable[[str], None]] = {
         "noop": lambda bootstrap: noop(bootstrap, options.count, options.pairs),
         "steps": lambda bootstrap: steps(bootstrap, few),
+        "hops": lambda bootstrap: hops(bootstrap, few),
         "in-flight": lambda bootstrap: in_flight(bootstrap, few),
+        "keyed": lambda bootstrap: keyed(bootstrap, few),
+        "rebalance": rebalance,
         "parking": lambda bootstrap: parking(bootstrap, few),
         "routed": lambda bootstrap: routed(bootstrap, options.calls),
     }
@@ -279,9 +337,7 @@ def main() -> None:
     imports(options.pairs)
     with tempfile.TemporaryDirectory(prefix="aiosv3-bench-") as folder:
         server = None if options.bootstrap else KafkaServer(Path(folder) / "kafka")
-        if server is not None:
-            server.start()
-        bootstrap = options.bootstrap or (server.bootstrap if server is not None else "")
+        bootstrap = options.bootstrap if server is None else started(server)
         try:
             for name, on_broker in brokered.items():
                 if options.only in (None, name):

@@ -52,6 +52,13 @@ async def holds(ctx: Context, ticket: Ticket) -> Labelled:
 
 
 @agent
+async def one_step(ctx: Context, ticket: Ticket) -> Labelled:
+    """One of :func:`three_steps`."""
+    note = await ctx.run(partial(_kilobyte, "a"))
+    return Labelled(id=ticket.id, label="x", note=note[:8], priority=ticket.priority, amount=ticket.amount)
+
+
+@agent
 async def three_steps(ctx: Context, ticket: Ticket) -> Labelled:
     """Three functions, one after the other, each value of 1 KiB in the journal."""
     note = ""
@@ -82,3 +89,10 @@ async def ten_steps(ctx: Context, ticket: Ticket) -> Labelled:
 
 async def _number(number: int) -> int:
     return number
+
+
+@agent(order="serial")
+async def keyed(_ctx: Context, ticket: Ticket) -> Labelled:
+    """A tenth of a second, one task of a key after the other."""
+    await asyncio.sleep(0.1)
+    return Labelled(id=ticket.id, label="x", note="", priority=ticket.priority, amount=ticket.amount)

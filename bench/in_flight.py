@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from aiosv3.agents import Limits
 from aiosv3.app.settings import KafkaSettings, Settings
 from aiosv3.app.topology import agent_topics
-from aiosv3.app.workers import agent_processor, open_mesh
+from aiosv3.app.workers import agent_processor, open_mesh, spare_collector
 from aiosv3.streams.kafka import ensure_topics
 
 BOOTSTRAP, PREFIX, IN_FLIGHT, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -30,6 +30,7 @@ async def main() -> None:
     async with open_mesh(settings, "bench") as mesh:
         await ensure_topics(mesh.connection, agent_topics(settings, mesh.topics, "waits"))
         processor = await agent_processor(mesh, replace(waits, limits=Limits()), live_limit=IN_FLIGHT)
+        spare_collector()  # as a worker's process does
         await processor.start()
         while not processor.tenures or not processor.tenures[0].may_commit():
             await asyncio.sleep(0.01)

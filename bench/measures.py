@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiosv3.app.localstack.kafka import KafkaServer
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -127,6 +130,16 @@ class Busy:
     def words(self) -> str:
         """``load 1.2 to 1.9, others 7%``."""
         return f"load {self.load[0]:.1f} to {self.load[1]:.1f}, others {self.others:.0%}"
+
+
+def started(server: KafkaServer) -> str:
+    """Its address. Ends the process with one sentence where no broker can be had."""
+    from aiosv3.app.localstack.errors import LocalStackError
+
+    try:
+        return server.start()
+    except LocalStackError as why:
+        raise SystemExit(f"no broker can be started here, and nothing more be measured without one: {why}") from None
 
 
 def report(

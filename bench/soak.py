@@ -22,6 +22,7 @@ from beside.contenders import OURS
 from beside.places import Running, memory_mb, until
 from beside.stream import Bench, done
 from beside.traffic import Line
+from measures import started
 from peers import NotHere
 
 from aiosv3.app.localstack.kafka import KafkaServer
@@ -100,7 +101,7 @@ def main() -> None:
     asked = parser.parse_args()
     with TemporaryDirectory(prefix="aiosv3-bench-", ignore_cleanup_errors=True) as folder:
         server = KafkaServer(Path(folder) / "kafka", heap_mb=512)
-        bench = Bench(server.start(), Path(folder))
+        bench = Bench(started(server), Path(folder))
         process = server.process()
         assert process is not None
         try:

@@ -1,9 +1,10 @@
 """Three durable steps of 1 KiB, one after the other, from the caller's view: prints four numbers.
 
-    python bench/steps.py BOOTSTRAP PREFIX SEQUENTIAL TOGETHER
+    python bench/steps.py BOOTSTRAP PREFIX SEQUENTIAL TOGETHER [STEPS]
 
 p50 and p99 in milliseconds of SEQUENTIAL workflows, each begun when the one before has its result; workflows a second
-of TOGETHER ones, 50 of them at a time; processor time of each of these in microseconds, caller's included.
+of TOGETHER ones, 50 of them at a time; processor time of each of these in microseconds, caller's included. STEPS: 0, 1
+or 3.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
-from agents_for_bench import Ticket, three_steps
+from agents_for_bench import Ticket, noop, one_step, three_steps
 from confluent_kafka import Consumer, Producer, TopicPartition
 from measures import percentile
 
@@ -24,6 +25,7 @@ from aiosv3.app.settings import KafkaSettings, Settings
 from aiosv3.app.workers import agent_processor, open_mesh, spare_collector
 
 AT_ONCE = 50
+AGENTS = {0: noop, 1: one_step, 3: three_steps}
 DEADLINE_S = 120.0
 
 
@@ -94,16 +96,17 @@ async def on_thread(work: Callable[[], None]) -> None:
         raise failed[0]
 
 
-async def main(bootstrap: str, prefix: str, sequential: int, together: int) -> None:
+async def main(bootstrap: str, prefix: str, sequential: int, together: int, steps: int = 3) -> None:
     kafka = KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=1)
     settings = Settings(kafka=kafka, state=Path(mkdtemp(prefix="aiosv3-bench-")))
     async with open_mesh(settings, "bench") as mesh:
-        processor = await agent_processor(mesh, three_steps)
+        chosen = AGENTS[steps]
+        processor = await agent_processor(mesh, chosen)
         spare_collector()
         await processor.start()
         while not processor.tenures or not processor.tenures[0].may_commit():
             await asyncio.sleep(0.01)
-        topics, name = mesh.topics, three_steps.name
+        topics, name = mesh.topics, chosen.name
         caller = Caller(bootstrap, topics.tasks(name), topics.results(name))
         found: list[float] = []
 
@@ -121,4 +124,4 @@ async def main(bootstrap: str, prefix: str, sequential: int, together: int) -> N
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])))

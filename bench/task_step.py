@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agents_for_bench import Ticket, noop, three_steps
+from agents_for_bench import Ticket, noop, three_steps, waits
 from instant import InstantLog, InstantMember
 
 from aiosv3.agents import Agent, AgentSetup, AgentTenure
@@ -115,7 +115,7 @@ class Bench:
 
 async def measured(kind: str, count: int) -> float:
     """Microseconds a task."""
-    bench = Bench(three_steps if kind == "steps" else noop, count)
+    bench = Bench({"steps": three_steps, "waits": waits}.get(kind, noop), count)
     await bench.fill()
     gc.collect()
     gc.freeze()

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,11 +19,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from beside import scale, steps, stream
-from beside.contenders import CONTENDERS, OURS
+from beside.contenders import CONTENDERS, OURS, Contender
 from beside.pages import blocks_of, plots_of, put
 from beside.stream import Bench, Sizes, merged
 from beside.systems import SYSTEMS
-from measures import Watch
+from measures import Watch, started
 from peers import NotHere
 
 from aiosv3.app.localstack.distribution import KAFKA_VERSION
@@ -32,11 +32,13 @@ from aiosv3.app.localstack.kafka import KafkaServer
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = Path(__file__).parent / "results.json"
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
-SECTIONS: Final = ("stream", "steps", "workers")
+SECTIONS: Final = ("workers", "stream", "steps")
 MINUTES: Final = {"full": 15.0, "quick": 4.0, "tiny": 4.0}
-SHARES: Final = {"stream": 0.5, "steps": 0.4, "workers": 0.1}
+SHARES: Final = {"workers": 0.17, "stream": 0.5, "steps": 0.33}
 """Of the time: what a section leaves over is the next one's."""
-AT_ONCE: Final = 3
+AT_ONCE: Final = {"full": 1, "quick": 3, "tiny": 3}
+"""Kills at the same time: those that share the cores come back later."""
+KEY_ROUNDS: Final = 10
 ROUNDS: Final = {"full": 2, "quick": 1, "tiny": 1}
 
 
@@ -102,33 +104,42 @@ def machine() -> dict[str, Any]:
 
 
 def streams(run: Run, only: Sequence[str] | None) -> dict[str, Any]:
-    """The runtime beside others."""
+    """The runtime beside others: first what would be missed most, last the no-op round that repeats the first."""
     sizes = Sizes.of(run.kind)
     who = [each for each in CONTENDERS if wanted(each.name, only)]
     with run.section() as found:
         rows: dict[str, Any] = {each.name: {"version": each.version, "note": each.note} for each in who}
-        rounds: dict[str, list[dict[str, Any]]] = {each.name: [] for each in who}
-        for number in range(ROUNDS[run.kind]):
-            for each in reversed(who) if number % 2 else who:
-                seen = run.try_(each.name, "no-op", lambda e=each: stream.quick_tasks(run.bench, e, sizes))  # type: ignore[misc]
-                rounds[each.name] += [seen] if seen else []
+        rounds = {each.name: [run.try_(each.name, "no-op", _noop(run, each, sizes))] for each in who}
+        with ThreadPoolExecutor(AT_ONCE[run.kind]) as pool:
+            kills = [partial(stream.killed, run.bench, each, sizes.kill_s) for each in who]
+            for each, seen in zip(who, pool.map(lambda e, k: run.try_(e.name, "kill -9", k), who, kills), strict=True):
+                rows[each.name] |= {"kill": seen} if seen else {}
         for each in who:
-            row = rows[each.name]
-            row |= {"noop": merged(rounds[each.name])} if rounds[each.name] else {}
-            for count in sizes.in_flight if each.parallel else ():
-                seen = run.try_(
-                    each.name,
-                    f"{count:,} at once",
-                    lambda e=each, n=count: stream.waiting(run.bench, e, n, sizes.rounds),  # type: ignore[misc]
-                )
-                row.setdefault("waiting", {}).update({str(count): seen} if seen else {})
-        kills = [partial(stream.killed, run.bench, each, sizes.kill_s) for each in who]
-        with ThreadPoolExecutor(AT_ONCE) as pool:  # what is counted there is no speed
-            seen_ = pool.map(lambda pair: run.try_(pair[0].name, "kill -9", pair[1]), zip(who, kills, strict=True))
-        for each, seen in zip(who, seen_, strict=True):
-            rows[each.name] |= {"kill": seen} if seen else {}
-        found["rows"] = {name: row for name, row in rows.items() if row.keys() & {"noop", "waiting", "kill"}}
+            _concurrent(run, each, sizes, rows[each.name])
+        for each in reversed(who) if ROUNDS[run.kind] > 1 else ():
+            if time.monotonic() < run.until:
+                rounds[each.name].append(run.try_(each.name, "no-op", _noop(run, each, sizes)))
+        for name, seen_ in rounds.items():
+            known = [each for each in seen_ if each]
+            rows[name] |= {"noop": merged(known)} if known else {}
+        found["rows"] = {name: row for name, row in rows.items() if row.keys() & {"noop", "waiting", "keyed", "kill"}}
     return found
+
+
+def _noop(run: Run, contender: Contender, sizes: Sizes) -> Callable[[], dict[str, Any]]:
+    return partial(stream.quick_tasks, run.bench, contender, sizes)
+
+
+def _concurrent(run: Run, contender: Contender, sizes: Sizes, row: dict[str, Any]) -> None:
+    """Tasks that wait, and tasks in the order of their keys, where it does many at once."""
+    for count in sizes.in_flight if contender.parallel else ():
+        waiting = partial(stream.waiting, run.bench, contender, count, sizes.rounds)
+        seen = run.try_(contender.name, f"{count:,} at once", waiting)
+        row.setdefault("waiting", {}).update({str(count): seen} if seen else {})
+    if contender.ordered:
+        keyed = partial(stream.keyed, run.bench, contender, sizes.keys, KEY_ROUNDS)
+        seen = run.try_(contender.name, f"{sizes.keys:,} keys", keyed)
+        row |= {"keyed": seen} if seen else {}
 
 
 def durable(run: Run, only: Sequence[str] | None) -> dict[str, Any]:
@@ -163,6 +174,15 @@ def processes(run: Run, _only: Sequence[str] | None) -> dict[str, Any]:
 def wanted(name: str, only: Sequence[str] | None) -> bool:
     """Whether it was asked for: by the beginning of its name; everything is where nothing was named."""
     return not only or any(name.lower().startswith(each.lower()) for each in only)
+
+
+def install(sections: Sequence[str], only: Sequence[str] | None) -> None:
+    """Everybody who is missing, before the time of the run begins. Who cannot be had is left out later, with words."""
+    who = [*(CONTENDERS if "stream" in sections else ()), *(SYSTEMS if "steps" in sections else ())]
+    for each in who:
+        if wanted(each.name, only):
+            with suppress(NotHere):
+                each.place.interpreter()
 
 
 def write(results: Mapping[str, Any], page: Path = PAGE) -> list[Path]:
@@ -233,14 +253,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[str, Any] = {}
     with TemporaryDirectory(prefix="aiosv3-bench-", ignore_cleanup_errors=True) as folder:
         server = KafkaServer(Path(folder) / "kafka", heap_mb=512)
-        bench = Bench(server.start(), Path(folder))
+        bench = Bench(started(server), Path(folder))
         process = server.process()
         assert process is not None
         try:
             only = asked.only or SECTIONS
+            install(only, asked.peers)
             run = Run(bench, process.pid, asked.kind, time.monotonic(), command, log)
             whole = sum(SHARES[name] for name in only)
-            for name in only:
+            for name in (each for each in SECTIONS if each in only):
                 run.until += (asked.minutes or MINUTES[asked.kind]) * 60 * SHARES[name] / whole
                 section = measure[name](run, asked.peers)
                 found |= {name: section} if section["rows"] else {}

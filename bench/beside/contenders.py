@@ -8,7 +8,7 @@ from typing import Final
 
 from beside.places import BENCH, PROGRAMS, Place
 
-MODES: Final[Mapping[str, str]] = {"noop": "noop", "wait": "waits", "kill": "works", "pool": "pooled"}
+MODES: Final[Mapping[str, str]] = {"noop": "noop", "wait": "waits", "keys": "keyed", "kill": "works", "pool": "pooled"}
 """What is asked of a contender -> the agent of ours that does it; the others have one program for all."""
 
 
@@ -16,7 +16,8 @@ MODES: Final[Mapping[str, str]] = {"noop": "noop", "wait": "waits", "kill": "wor
 class Contender:
     """``parallel``: it works on many tasks of one partition at once. ``note``: how it was set up, in words.
 
-    ``ours``: its topics are named and made by its own runtime.
+    ``ours``: its topics are named and made by its own runtime. ``ordered``: it does one task of a key at a time,
+    and many keys at once.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Contender:
     parallel: bool
     note: str
     ours: bool = False
+    ordered: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def topics(self, prefix: str, mode: str) -> tuple[str, str]:
@@ -43,7 +45,15 @@ class Contender:
 
 _OURS: Final = {"PYTHONPATH": str(BENCH)}
 OURS: Final = Contender(
-    "AIOSv3", "this tree", "stream_ours.py", Place(""), True, "an agent; defaults", ours=True, environment=_OURS
+    "AIOSv3",
+    "this tree",
+    "stream_ours.py",
+    Place(""),
+    True,
+    'an agent; defaults, `order="serial"` for keys; its worker has a name, as `aiosv3 up` gives it',
+    ours=True,
+    ordered=True,
+    environment=_OURS,
 )
 CONTENDERS: Final = (
     OURS,
@@ -53,7 +63,8 @@ CONTENDERS: Final = (
         "stream_bare.py",
         Place(""),
         False,
-        "80 lines by hand, one task after the other, idempotent producer, commits below what is acknowledged",
+        "80 lines by hand, one task after the other, idempotent producer, commits below what is acknowledged; it has a "
+        "name (`group.instance.id`)",
     ),
     Contender(
         "Faust",
@@ -61,7 +72,7 @@ CONTENDERS: Final = (
         "stream_faust.py",
         Place("faust-0.15.3", ("faust-streaming==0.15.3", "fastavro")),
         True,
-        "an agent with `concurrency=N`, a codec of the registry, `event` order",
+        "an agent with `concurrency=N`, a codec of the registry, `event` order; it has a name",
     ),
     Contender(
         "FastStream",
@@ -69,7 +80,7 @@ CONTENDERS: Final = (
         "stream_faststream.py",
         Place("faststream-0.7.8", ("faststream[confluent]==0.7.8", "fastavro")),
         True,
-        "a subscriber with a decoder; `max_workers=N` needs acknowledgement first",
+        "a subscriber with a decoder; `max_workers=N` needs acknowledgement first; it has a name",
     ),
     Contender(
         "pyrallel-consumer",
@@ -77,7 +88,9 @@ CONTENDERS: Final = (
         "stream_pyrallel.py",
         Place("pyrallel-1.0.0", ("--ignore-requires-python", "pyrallel-consumer==1.0.0", "fastavro")),
         True,
-        "asyncio engine, order by key; its metadata asks for Python 3.12, its code also runs on 3.11",
+        "asyncio engine, order by key; it has no setting for a name; its metadata asks for Python 3.12, its code "
+        "also runs on 3.11",
+        ordered=True,
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any, Final, TypeAlias
 
 from beside.plots import Bar, bars, curve
@@ -27,7 +28,7 @@ def put(page: str, blocks: Mapping[str, str]) -> str:
 def blocks_of(results: Mapping[str, Any]) -> dict[str, str]:
     """Name of a block -> its text, of the sections that were measured."""
     known: dict[str, Callable[[Any], str]] = {"stream": stream, "steps": steps, "workers": workers, "parked": parked}
-    known["soak"] = soak
+    known |= {"rebalance": rebalance, "soak": soak}
     return {name: known[name](found) for name, found in results.items() if name in known and found["rows"]}
 
 
@@ -92,7 +93,7 @@ def stream(found: Mapping[str, Any]) -> str:
     rows: dict[str, Any] = found["rows"]
     bare = rows.get(BARE, {}).get("noop", {}).get("cpu_us", math.nan)
     speed = table(
-        ["", "tasks/s", "CPU a task", "over the bare loop", "p50, p99", "1,000 at once", "5,000 at once"],
+        ["", "tasks/s", "CPU a task", "over the bare loop", "p50, p99", "1,000 at once", "5,000 at once", "1,000 keys"],
         _columns(
             rows,
             [
@@ -102,6 +103,7 @@ def stream(found: Mapping[str, Any]) -> str:
                 (lambda row: row["noop"]["p50_ms"], "{:.1f} ms", min),
                 (lambda row: row["waiting"]["1000"]["efficiency"], "{:.0%}", max),
                 (lambda row: row["waiting"]["5000"]["efficiency"], "{:.0%}", max),
+                (lambda row: row["keyed"]["efficiency"], "{:.0%}", max),
             ],
             {3: lambda row: f", {row['noop']['p99_ms']:.0f}"},
         ),
@@ -115,7 +117,7 @@ def stream(found: Mapping[str, Any]) -> str:
                     (lambda row, figure=figure: row["kill"][figure], "{:.0f}", min if figure != "cut" else None)
                     for figure in ("lost", "duplicated", "repeated", "cut")
                 ),
-                (lambda row: row["kill"]["recovery"], "{:.1f} s", None),
+                (lambda row: row["kill"]["recovery"], "{:.1f} s", min),
             ],
         ),
     )
@@ -203,6 +205,29 @@ def workers(found: Mapping[str, Any]) -> str:
     left = "\n".join(f"- {name}: left out: {why}" for name, why in found["left_out"].items())
     parts = [stamp(found), table(head, lines), _picture_of("scale-workers.svg", "Workers", words), left]
     return "\n\n".join(filter(None, parts))
+
+
+def rebalance(found: Mapping[str, Any]) -> str:
+    """Pauses while workers come and go, and what was done twice."""
+    head = ["", "partitions that stay", "that move: at work again", "stood still", "calls cut off, made again"]
+    lines, sums = [], dict.fromkeys(("tasks", "lost", "two_results", "redone", "twice_stayed"), 0.0)
+    for kind, events in found["rows"].items():
+        for event, figures in events.items():
+            sums |= {name: sums[name] + sum(figures[name]) for name in sums if name in figures}
+            if event != "all":
+                stay, over, stood = (_spread(figures[name]) for name in ("stay_s", "over_s", "stood_s"))
+                lines.append([f"{kind}: {event}", stay, over, stood, f"{max(figures['twice_moved']):.0f}"])
+    words = (
+        f"Median and worst of {found['rounds']} rounds. {sums['tasks']:,.0f} tasks: {sums['lost']:.0f} lost, "
+        f"{sums['two_results']:.0f} with two results, {sums['redone']:.0f} finished ones done again, "
+        f"{sums['twice_stayed']:.0f} calls made twice on partitions that stayed."
+    )
+    left = "\n".join(f"- {name} is left out: {why}" for name, why in found["left_out"].items())
+    return "\n\n".join(filter(None, [stamp(found), table(head, lines), words, left]))
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{median(values):.1f} s ({max(values):.1f})"
 
 
 def parked(found: Mapping[str, Any]) -> str:

@@ -21,6 +21,8 @@ from peers import NotHere, by_npm, by_pip, cache
 PROGRAMS: Final = Path(__file__).parent / "programs"
 BENCH: Final = Path(__file__).parent.parent
 READY_S: Final = 60.0
+_FAILED: Final[dict[Path, str]] = {}
+"""What could not be installed is not tried again in this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,23 @@ class Place:
         if self.npm and shutil.which("npm") is None:
             raise NotHere("its server comes as an npm package, and there is no 'npm' on this machine")
         mark, python = self.home / ".installed", str(self.home / "bin" / "python")
+        if self.home in _FAILED:
+            raise NotHere(_FAILED[self.home])
         if not mark.exists():
-            shutil.rmtree(self.home, ignore_errors=True)
-            self.home.mkdir(parents=True)
-            print(f"installing {' '.join(self.packages)} into {self.home}", file=sys.stderr, flush=True)
-            commands = [*by_pip(*self.packages)(self.home), *(by_npm(self.npm)(self.home) if self.npm else ())]
-            for command in commands:
-                _installed(command, self.home)
+            try:
+                self._install()
+            except NotHere as why:
+                _FAILED[self.home] = str(why)
+                raise
             mark.touch()
         return python
+
+    def _install(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        print(f"installing {' '.join(self.packages)} into {self.home}", file=sys.stderr, flush=True)
+        for command in [*by_pip(*self.packages)(self.home), *(by_npm(self.npm)(self.home) if self.npm else ())]:
+            _installed(command, self.home)
 
 
 def _installed(command: Sequence[str], folder: Path) -> None:

@@ -32,7 +32,8 @@ def throughput(bench: Bench, broker: int, workers: int, seconds: float) -> dict[
         folder = Path(text)
         command = OURS.command(bench.bootstrap, prefix, "pool", 1_000, PARTITIONS)
         variables = {**OURS.environment, "AIOSV3_BENCH_STATE": text, "AIOSV3_BENCH_CONNECTIONS": str(CONNECTIONS)}
-        members = [Running(f"worker-{number}", command, variables, folder) for number in range(workers)]
+        names = [f"worker-{number}" for number in range(workers)]
+        members = [Running(name, command, {**variables, "AIOSV3_BENCH_INSTANCE": name}, folder) for name in names]
         for each in members:
             stack.callback(each.kill)
             _begun(each)

@@ -47,7 +47,7 @@ def deployed(bench: Bench, broker: int, system: System) -> Iterator[tuple[Deploy
         folder = Path(text)
         seen = folder / "seen"
         seen.touch()
-        environment = {"AIOSV3_BENCH_SEEN": str(seen), "AIOSV3_BENCH_STATE": text}
+        environment = {"AIOSV3_BENCH_SEEN": str(seen), "AIOSV3_BENCH_STATE": text, "AIOSV3_BENCH_INSTANCE": "worker-0"}
         scene = Scene(bench.bootstrap, broker, folder, bench.prefix(), environment)
         with system.deploy(system.place, scene) as made:
             yield made, seen

@@ -21,6 +21,7 @@ from peers import NotHere
 
 WARM = 200
 WAIT_S = 0.5
+KEYED_S = 0.1
 KILL_WAIT_S = 0.1
 KILL_AT_ONCE = 50
 KILL_AT = 0.6
@@ -30,22 +31,23 @@ KILL_AT = 0.6
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much work: ``tasks`` without a pause, ``rate`` a second for ``seconds``, ``in_flight`` with ``rounds`` of
-    each, and ``kill_s`` seconds of work in which the kill comes in the middle."""
+    each, ``keys`` in order, and ``kill_s`` seconds of work in which the kill comes in the middle."""
 
     tasks: int
     rate: float
     seconds: float
     in_flight: tuple[int, ...]
     rounds: int
+    keys: int
     kill_s: float
 
     @staticmethod
     def of(kind: str) -> Sizes:
         """``full``, ``quick``, or ``tiny``, which is for trying the benchmark itself."""
         return {
-            "full": Sizes(20_000, 100, 8, (1_000, 5_000), 4, 12),
-            "quick": Sizes(8_000, 100, 3, (1_000, 5_000), 2, 10),
-            "tiny": Sizes(500, 100, 1, (100,), 2, 4),
+            "full": Sizes(20_000, 100, 8, (1_000, 5_000), 4, 1_000, 10),
+            "quick": Sizes(8_000, 100, 3, (1_000, 5_000), 2, 1_000, 10),
+            "tiny": Sizes(500, 100, 1, (100,), 2, 100, 4),
         }[kind]
 
 
@@ -73,7 +75,8 @@ class Bench:
         with TemporaryDirectory(dir=self.folder) as text:
             folder = Path(text)
             command = contender.command(self.bootstrap, prefix, mode, concurrency, partitions)
-            variables = {**contender.environment, "AIOSV3_BENCH_STATE": text, **environment}
+            names = {"AIOSV3_BENCH_STATE": text, "AIOSV3_BENCH_INSTANCE": "worker-0"}
+            variables = {**contender.environment, **names, **environment}
             process = Running(contender.script.removesuffix(".py"), command, variables, folder)
             try:
                 process.start()
@@ -84,6 +87,21 @@ class Bench:
                     line.close()
             finally:
                 process.kill()
+
+
+def keyed(bench: Bench, contender: Contender, keys: int, rounds: int) -> dict[str, Any]:
+    """Tasks of a tenth of a second, one of each key at a time: tasks a second over keys by latency."""
+    total = keys * rounds
+    with bench.at_work(contender, "keys", 2 * keys) as (line, process):
+        line.send(["first"], KEYED_S)
+        done(line, 1, 60, process)
+        ready = line.encoded([f"task-{number}" for number in range(total)], KEYED_S)
+        cpu, began = process.cpu(), time.perf_counter()
+        for number, (name, value) in enumerate(ready):
+            line.produce(name, value, f"key-{number % keys}")
+        done(line, 1 + total, 120, process)
+        took, used = time.perf_counter() - began, process.cpu() - cpu
+    return {"efficiency": KEYED_S * rounds / took, "tasks_s": total / took, "cpu_us": used / total * 1e6}
 
 
 def done(line: Line, wanted: int, seconds: float, who: Running) -> None:

@@ -140,7 +140,7 @@ SYSTEMS: Final = (
         "AIOSv3",
         "this tree",
         "Kafka, one node, `acks=all`",
-        "defaults; client and worker are two processes; goes on by itself when the session of the dead worker is over",
+        "client and worker are two processes; the worker has a name, as `aiosv3 up` gives it, and goes on by itself",
         Place(""),
         _ours,
     ),

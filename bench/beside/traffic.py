@@ -84,11 +84,11 @@ class Line:
         waits = [seconds] * len(names) if isinstance(seconds, float) else seconds
         return [(name, self._tasks.value(name, wait)) for name, wait in zip(names, waits, strict=True)]
 
-    def produce(self, name: str, value: bytes) -> None:
-        """One task, to the partition whose turn it is."""
+    def produce(self, name: str, value: bytes, key: str = "") -> None:
+        """One task, to the partition whose turn it is; its name is its key unless it has one."""
         place = self._sent % self.partitions
         self._sent += 1
-        self._producer.produce(self.source, value, name.encode(), place, headers=headers(name))
+        self._producer.produce(self.source, value, (key or name).encode(), place, headers=headers(name))
         self._producer.poll(0)
 
     def close(self) -> None:

@@ -8,9 +8,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from measures import Spread, Watch, busy_seconds, families, parent_of, percentile, process_seconds, ratios, report
+from measures import (
+    Spread,
+    Watch,
+    busy_seconds,
+    families,
+    parent_of,
+    percentile,
+    process_seconds,
+    ratios,
+    report,
+    started,
+)
+
+from aiosv3.app.localstack.errors import ArtifactsUnavailable
 
 TICKS = os.sysconf("SC_CLK_TCK")
 STAT = "cpu  {user} 20 30 4000 50 6 7 8 900 0\ncpu0 1 2 3\n"
@@ -78,3 +92,13 @@ def test_a_report_is_lines_as_they_come_or_one_document(capsys: pytest.CaptureFi
         document = json.loads(out)
         assert (document["figure"], document["limits"]) == (7, {"limit": 9})
         assert document["machine"]["cores"] == os.cpu_count()
+
+
+def test_no_broker_is_said_in_one_sentence() -> None:
+    class Nowhere:
+        def start(self) -> str:
+            raise ArtifactsUnavailable("it is not on this machine")
+
+    nowhere: Any = Nowhere()
+    with pytest.raises(SystemExit, match="nothing more be measured without one: it is not on this machine"):
+        started(nowhere)

@@ -29,7 +29,8 @@ async def three(ctx: Context, name: str) -> str:
 
 
 async def worker(bootstrap: str, prefix: str) -> None:
-    kafka = KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=1)
+    name = os.environ.get("AIOSV3_BENCH_INSTANCE", "")  # as `aiosv3 up` names its workers
+    kafka = KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=1, instance=name)
     settings = Settings(kafka=kafka, state=Path(os.environ["AIOSV3_BENCH_STATE"]))
     async with open_mesh(settings, "bench-three") as mesh:
         processor = await agent_processor(mesh, three)

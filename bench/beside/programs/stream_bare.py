@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from work import SESSION_MS, decoded, encoded, seen
+from work import INSTANCE, SESSION_MS, decoded, encoded, seen
 
 
 class Loop:
@@ -27,6 +27,7 @@ class Loop:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "session.timeout.ms": SESSION_MS,
+            **({"group.instance.id": INSTANCE} if INSTANCE else {}),
         }
         self.consumer = Consumer(settings)
         self.producer = Producer(

@@ -14,7 +14,7 @@ from typing import Any
 from faststream import AckPolicy
 from faststream.confluent import KafkaBroker
 from faststream.confluent.annotations import KafkaMessage
-from work import SESSION_MS, decoded, worked
+from work import INSTANCE, SESSION_MS, decoded, worked
 
 
 async def decode(message: Any) -> Any:
@@ -39,7 +39,13 @@ async def main(bootstrap: str, source: str, sink: str, concurrency: str) -> None
     )
 
     @broker.subscriber(
-        source, group_id=f"faststream-{sink}", auto_offset_reset="earliest", decoder=decode, max_workers=count, **policy
+        source,
+        group_id=f"faststream-{sink}",
+        group_instance_id=INSTANCE or None,
+        auto_offset_reset="earliest",
+        decoder=decode,
+        max_workers=count,
+        **policy,
     )
     async def work(task: Any, message: KafkaMessage) -> None:
         raw = message.raw_message

@@ -13,7 +13,7 @@ from typing import Any
 
 import faust
 from faust.serializers import codecs
-from work import SESSION_MS, decoded, worked
+from work import INSTANCE, SESSION_MS, decoded, worked
 
 
 class Ticket(codecs.Codec):
@@ -37,6 +37,7 @@ def main(bootstrap: str, source: str, sink: str, concurrency: str) -> None:
         broker_session_timeout=SESSION_MS / 1e3,
         broker_heartbeat_interval=2.0,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=INSTANCE or None,
         stream_wait_empty=False,
     )
     incoming = app.topic(source, value_type=None, value_serializer="ticket", key_serializer="raw", allow_empty=True)

@@ -2,8 +2,8 @@
 
     python stream_ours.py BOOTSTRAP PREFIX PARTITIONS CONCURRENCY AGENT
 
-``noop`` does nothing, ``waits`` waits by a timer of its journal, ``works`` does what it does in a step, ``pooled`` too,
-but only so many at once in a process.
+``noop`` does nothing, ``waits`` and ``keyed`` wait by a timer of their journal, ``works`` does what it does in a step,
+``pooled`` too, but only so many at once in a process.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from agents_for_bench import Labelled, Ticket, noop
-from work import seen
+from agents_for_bench import Labelled, Ticket, keyed, noop
+from work import INSTANCE, seen
 
 from aiosv3.agents import Context, Limits, agent
 from aiosv3.app.settings import KafkaSettings, Settings
@@ -60,12 +60,12 @@ async def pooled(ctx: Context, ticket: Ticket) -> Labelled:
 
 
 CONNECTIONS = asyncio.Semaphore(int(os.environ.get("AIOSV3_BENCH_CONNECTIONS", "50")))
-AGENTS = {each.name: each for each in (noop, waits, works, pooled)}
+AGENTS = {each.name: each for each in (noop, waits, keyed, works, pooled)}
 
 
 def settings(bootstrap: str, prefix: str, partitions: int, folder: str) -> Settings:
     """Of workers and of whoever sends them tasks."""
-    kafka = KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=partitions)
+    kafka = KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=partitions, instance=INSTANCE)
     return Settings(kafka=kafka, state=Path(folder))
 
 

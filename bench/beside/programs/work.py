@@ -53,6 +53,8 @@ RESULT = fastavro.parse_schema(
 )
 SESSION_MS = 6_000
 """The same for all: how soon a dead consumer is noticed."""
+INSTANCE = os.environ.get("AIOSV3_BENCH_INSTANCE", "")
+"""The name of this consumer in its group (KIP-345): whoever can have one has it, as ``aiosv3 up`` names workers."""
 _SEEN = os.environ.get("AIOSV3_BENCH_SEEN", "")
 _FILE = os.open(_SEEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if _SEEN else -1
 

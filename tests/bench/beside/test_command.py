@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from beside.command import Run, added, parsed, wanted
+from beside import places
+from beside.command import Run, added, install, parsed, wanted
 from beside.contenders import CONTENDERS, OURS
 from beside.places import PROGRAMS, Place, Running, memory_mb, tree_seconds, until
 from beside.stream import Bench, Sizes, merged
@@ -29,6 +30,26 @@ def test_what_cannot_be_had_is_left_out_with_its_reason() -> None:
     made = run()
     assert made.try_("Peer", "kill -9", missing) is None
     assert made.left_out == {"Peer, kill -9": "it needs what is not here"}
+
+
+def test_what_could_not_be_installed_is_tried_once_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def installed(command: list[str], _folder: Path) -> None:
+        tries.append(command)
+        raise NotHere("there is no network")
+
+    monkeypatch.setattr(places, "_installed", installed)
+    monkeypatch.setattr(places, "_FAILED", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    install(["stream", "steps"], ["restate", "faust"])
+    assert len(tries) == 2
+    restate = next(each for each in SYSTEMS if each.name == "Restate")
+    with pytest.raises(NotHere, match="there is no network"):
+        restate.place.interpreter()
+    assert len(tries) == 2
 
 
 def test_a_run_ends_in_time() -> None:

@@ -38,7 +38,8 @@ def row(cpu: float, p50: float, five: float | None = None, lost: int = 0) -> dic
 
 
 def stream() -> dict[str, Any]:
-    rows = {"AIOSv3": row(20, 2.0, 0.9), "bare confluent-kafka": row(10, 1.0), "Faust": row(60, 1.0, 0.5, lost=1)}
+    ours = {**row(20, 2.0, 0.9), "keyed": {"efficiency": 0.95, "tasks_s": 9_500.0, "cpu_us": 90.0}}
+    rows = {"AIOSv3": ours, "bare confluent-kafka": row(10, 1.0), "Faust": row(60, 1.0, 0.5, lost=1)}
     return {"told": TOLD, "rows": rows, "left_out": {"Other": "it needs what is not here"}}
 
 
@@ -58,8 +59,9 @@ def test_the_best_of_a_column_is_bold_whoever_it_is() -> None:
         "**1.0 ms, 9**",
         "—",
         "—",
+        "—",
     ]
-    assert line(text, "| AIOSv3") == ["AIOSv3", "50,000", "20 µs", "2.0", "2.0 ms, 9", "—", "**90%**"]
+    assert line(text, "| AIOSv3") == ["AIOSv3", "50,000", "20 µs", "2.0", "2.0 ms, 9", "—", "**90%**", "95%"]
     assert line(text, "| Faust |")[4] == "**1.0 ms, 9**", "what reads the same is as good"
 
 
@@ -70,6 +72,18 @@ def test_what_was_not_measured_is_a_dash_and_who_is_missing_is_said() -> None:
     assert "- Other is left out: it needs what is not here" in text
     assert "load 1.0 to 2.0, others had 25% of the cores" in text
     assert "4 minutes; 2 cores (a processor), 8 GB, Python 3.11.7" in text
+
+
+def test_a_rebalance_has_a_line_for_each_event_and_sums_what_went_wrong() -> None:
+    event = {"stay_s": [0.2, 0.4, 0.9], "moved": [2, 2, 2], "over_s": [1.0, 1.1, 2.0], "stood_s": [1.0, 1.2, 2.1]}
+    counts = {"redone": [0, 1, 0], "twice_stayed": [0, 0, 2], "twice_moved": [4, 5, 3]}
+    whole = {"tasks": [1_000, 1_000, 500], "lost": [0, 0, 1], "two_results": [0, 0, 0]}
+    rows = {"named": {"joins": {**event, **counts}, "all": whole}}
+    left = {"unnamed, a round": "the machine was busy"}
+    text = blocks_of({"rebalance": {"told": TOLD, "rows": rows, "rounds": 3, "left_out": left}})["rebalance"]
+    assert "- unnamed, a round is left out: the machine was busy" in text
+    assert line(text, "| named: joins") == ["named: joins", "0.4 s (0.9)", "1.1 s (2.0)", "1.2 s (2.1)", "5"]
+    assert "2,500 tasks: 1 lost, 0 with two results, 1 finished ones done again, 2 calls made twice" in text
 
 
 def test_linearity_is_over_one_worker_or_not_told() -> None:
