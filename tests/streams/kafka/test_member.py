@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
-from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings
+from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings, commits
 from aiosv3.streams.log import Committed, Start
 
 from .conftest import PROTOCOLS, Cluster, Recorder
@@ -286,6 +287,35 @@ async def test_a_start_that_cannot_be_asked_for_is_asked_again(
     for topic in (tasks, journal):
         for partition in (0, 1):
             assert _offsets(listener, topic, partition) == list(range(100))
+
+
+async def test_a_commit_that_nobody_answers_does_not_end_the_reading(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As librdkafka loses one when a broker is killed: its caller would wait for ever, and the member with it."""
+    monkeypatch.setattr(commits, "ANSWER_S", 0.5)
+    tasks = cluster.topics.create("tasks", 1)
+    await cluster.append(tasks, 0, [b"x"] * 100)
+    never, lost = threading.Event(), list[int]()
+
+    class Losing(Consumer):
+        def commit(self, *args: Any, **options: Any) -> Any:
+            if options["offsets"][0].offset == 100 and not lost:
+                lost.append(100)
+                never.wait()
+            return super().commit(*args, **options)
+
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol, consumer_type=Losing)
+    await member.join(listener)
+    await listener.until(lambda: sum(map(len, listener.seen.values())) == 100)
+    assert not await member.commit(0, Committed(100, "lost"))
+    await cluster.append(tasks, 0, [b"y"] * 50)
+    await listener.until(lambda: sum(map(len, listener.seen.values())) == 150)
+    assert await member.commit(0, Committed(150, "heard"))
+    assert lost == [100]
+    await member.leave()
+    never.set()
 
 
 async def test_last_commits_stand_though_a_closing_client_refuses_them(

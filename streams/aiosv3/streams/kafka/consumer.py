@@ -15,6 +15,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 
 from aiosv3.schemas.errors import AiosError
 from aiosv3.streams.kafka import codes
+from aiosv3.streams.kafka.commits import Commits
 from aiosv3.streams.kafka.connection import ClientWatch, error_of, explain
 from aiosv3.streams.kafka.facts import PLACEHOLDER, Facts, check_topics, fetch, out_of_range
 from aiosv3.streams.kafka.lease import Lease
@@ -30,7 +31,6 @@ _WORK: Final = 2.0
 _TIMEOUT: Final = 5.0
 _AGAIN: Final = 1.0
 _TRIES: Final = 3
-_PAUSE: Final = 0.05
 
 
 class Subscription(NamedTuple):
@@ -82,6 +82,7 @@ class GroupConsumer:
         self._owned: dict[int, _Owned] = {}
         self._busy_until = 0.0
         self._open_again_at = 0.0
+        self._called = False  # by the consumer, in one of its own calls
         self.ended = asyncio.Event()
 
     async def start(self) -> None:
@@ -130,6 +131,7 @@ class GroupConsumer:
     def _run(self) -> None:
         try:
             self._consumer = self._create()
+            self._commits = Commits(self._consumer, self._subscription.topic, self._lease)
             _, topic, journal = self._subscription
             check_topics(self._consumer, [topic] if journal is None else [topic, journal])
         except (KafkaException, AiosError) as failure:
@@ -165,7 +167,9 @@ class GroupConsumer:
 
     def _close(self) -> None:
         try:
-            self._consumer.close()  # calls _on_revoke
+            self._called = True
+            if not self._commits.lost:  # else somebody is in a call of it: the group notices the silence
+                self._consumer.close()  # calls _on_revoke
         finally:
             self._forget()
             self._relay.call(self._end)
@@ -182,11 +186,13 @@ class GroupConsumer:
             self._read(_BUSY if now < self._busy_until else _IDLE)
 
     def _read(self, wait: float) -> None:
+        self._called = True
         first = self._consumer.poll(wait)
-        if first is None:
-            return
         before = dict(self._owned)
-        messages = [first, *self._consumer.consume(_BATCH - 1, 0)]
+        messages = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
+        self._called = False
+        if not messages:
+            return
         self._busy_until = time.monotonic() + _WORK
         records = records_of(messages)
         reading = self._readable(before)
@@ -256,22 +262,7 @@ class GroupConsumer:
             self._read(0)
 
     def _send(self, partition: int, committed: Committed, tries: int = 1) -> bool:
-        sent = self._lease.trying()
-        topic = self._subscription.topic
-        place = TopicPartition(topic, partition, committed.offset, committed.metadata)
-        try:
-            error = self._consumer.commit(offsets=[place], asynchronous=False)[0].error
-        except KafkaException as failure:
-            error = error_of(failure)
-        if error is None:
-            self._lease.proven(sent)
-            return True
-        if tries > 1 and error.code() in codes.PASSING:
-            time.sleep(_PAUSE)
-            return self._send(partition, committed, tries - 1)
-        level = logging.INFO if error.code() in codes.NOT_OWNER else logging.WARNING
-        _LOG.log(level, "%s[%d]: commit refused: %s", topic, partition, explain(error))
-        return False
+        return self._commits.send(partition, committed, tries, inside=self._called)
 
     def _renew(self) -> None:
         """Commits once more what is committed already: the answer proves that this member is counted in."""
