@@ -45,7 +45,6 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "app/aiosv3/app/commands/memorylive.py": "tests/app/commands/test_memory.py, with a worker",
     "app/aiosv3/app/ingesting.py": "tests/app/commands/test_memory.py: a real memory worker on a broker",
     "app/aiosv3/app/memoryasking.py": "tests/app/commands/test_memory.py: a real memory worker on a broker",
-    "app/aiosv3/app/recollection.py": "tests/app/commands/test_memory.py: a real memory worker on a broker",
     "memory/aiosv3/memory/answers.py": "tests/memory/test_worker.py: what askers get",
     "memory/aiosv3/memory/applying.py": "tests/memory/test_worker.py and test_rebuilding.py",
     "memory/aiosv3/memory/entries.py": "tests/memory/test_worker.py: what is found",

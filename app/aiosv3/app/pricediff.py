@@ -9,7 +9,7 @@ from typing import Any
 from aiosv3.app.reading import Reading
 from aiosv3.app.workers import Mesh
 from aiosv3.router.prices import PriceTable
-from aiosv3.schemas.errors import WireError
+from aiosv3.schemas.errors import UnknownSchema, WireError
 from aiosv3.schemas.records import Completion, Usage
 from aiosv3.schemas.store import UnresolvedSchema
 from aiosv3.streams.kafka import Overview
@@ -140,7 +140,11 @@ async def _read(mesh: Mesh, record: Record) -> Completion | None:
         try:
             return None if record.value is None else mesh.codec.decode_as(Completion, record.value)
         except UnresolvedSchema as error:
-            await mesh.store.resolve(error.schema_id)
+            missing = error.schema_id
         except WireError:
+            return None
+        try:
+            await mesh.store.resolve(missing)
+        except UnknownSchema:  # garbage may name any
             return None
     return None

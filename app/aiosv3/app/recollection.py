@@ -22,7 +22,7 @@ from aiosv3.memory.fold import Known
 from aiosv3.memory.keeping import last_states, record_of
 from aiosv3.memory.past import ends_of
 from aiosv3.memory.trusting import search
-from aiosv3.schemas.errors import AiosError, WireError
+from aiosv3.schemas.errors import AiosError, UnknownSchema, WireError
 from aiosv3.schemas.headers import Clearance
 from aiosv3.schemas.memory import MemoryEvent, heading_in, subject_of
 from aiosv3.schemas.records import Outcome
@@ -175,8 +175,12 @@ class MemoryReading:
             try:
                 return self.mesh.codec.decode_as(MemoryEvent, record.value)
             except UnresolvedSchema as error:
-                await self.mesh.store.resolve(error.schema_id)
+                missing = error.schema_id
             except WireError:
+                return None
+            try:
+                await self.mesh.store.resolve(missing)
+            except UnknownSchema:  # garbage may name any
                 return None
 
     async def said(self, told: MemoryEvent) -> str:
