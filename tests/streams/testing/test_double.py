@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost
+from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost, Fenced
 from aiosv3.streams.eventloop import DeterministicLoop
 from aiosv3.streams.log import Appended, Committed, Outgoing, Record, Start
 from aiosv3.streams.testing import Host, MemoryBroker, MemoryLog, MemoryMember, Network, TopicSettings, UnknownTopic
@@ -429,3 +429,63 @@ async def test_it_runs_on_an_ordinary_loop_too() -> None:
     told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     log.append(outgoing("in"), told.set_result)
     assert isinstance(await told, Appended)
+
+
+# -- transactions -----------------------------------------------------------------------------------------------------
+
+
+async def test_records_that_wait_go_in_one_transaction() -> None:
+    """As on Kafka: the first one goes alone, and what comes meanwhile goes together; each end has an offset."""
+    broker = MemoryBroker()
+    broker.create_topic("t", 1)
+    log = MemoryLog(broker, "me")
+    writer = await log.transactions("t", 0)
+    told, enough = Told(), asyncio.Event()
+
+    def done(outcome: Appended | AppendFailed) -> None:
+        told.append(outcome)
+        if len(told) == 4:
+            enough.set()
+
+    for number in range(4):
+        writer.append(outgoing("t", value=str(number).encode()), done)
+    async with asyncio.timeout(30):
+        await enough.wait()
+    assert [outcome.offset for outcome in told if isinstance(outcome, Appended)] == [0, 2, 3, 4]
+    assert broker.partition("t", 0).end == 6
+
+
+async def test_whoever_dies_in_a_transaction_leaves_a_hole() -> None:
+    """Its records are there and never read: the next writer's come behind them, and behind their end."""
+    network = Deaf()
+    broker = MemoryBroker(network=network)
+    broker.create_topic("t", 1)
+    log = MemoryLog(broker, "me")
+    writer = await log.transactions("t", 0)
+    network.held.append("append")
+    writer.append(outgoing("t"), lambda _outcome: None)
+    begins, _ends = network.stuck
+    begins[1]()
+    assert (broker.records("t"), broker.partition("t", 0).end) == ([], 0)
+    await MemoryLog(broker, "other").transactions("t", 0)
+    assert (broker.records("t"), broker.partition("t", 0).end) == ([], 2)
+
+
+async def test_a_transaction_whose_records_got_lost_ends_its_writer() -> None:
+    network = Deaf()
+    broker = MemoryBroker(network=network)
+    broker.create_topic("t", 1)
+    log = MemoryLog(broker, "me", append_timeout=0.01)
+    writer = await log.transactions("t", 0)
+    network.held.append("append")
+    told: asyncio.Future[Appended | AppendFailed] = asyncio.get_running_loop().create_future()
+    writer.append(outgoing("t"), told.set_result)
+    async with asyncio.timeout(30):
+        assert isinstance(await told, Fenced)
+    for _, arrive in network.stuck[1:]:
+        arrive()
+    assert broker.records("t") == []
+    again: asyncio.Future[Appended | AppendFailed] = asyncio.get_running_loop().create_future()
+    writer.append(outgoing("t"), again.set_result)
+    async with asyncio.timeout(30):
+        assert isinstance(await again, Fenced)

@@ -111,14 +111,27 @@ class MemoryBroker:
         self.watch(by, "append", f"{record.topic}[{number}]@{landed.offset}")
         return Appended(number, landed.offset, stamp)
 
-    def append_in_transaction(self, record: Outgoing, writer: int, by: str = "test") -> Appended:
-        """A transaction of one record, by a ``writer`` that :meth:`fence` has made; an older one is :class:`Fenced`."""
-        partition = self.partition(record.topic, record.partition or 0)
-        if partition.writer != writer:
-            raise Fenced(f"{record.topic}[{record.partition or 0}]: another writer has taken over")
-        appended = self.append(record, by)
-        partition.commit()
-        return appended
+    def begin_transaction(self, topic: str, partition: int, writer: int, records: int) -> None:
+        """So many records are there and cannot be read yet; Fenced unless :meth:`fence` has made ``writer`` last."""
+        log = self.partition(topic, partition)
+        if log.writer != writer:
+            raise Fenced(f"{topic}[{partition}]: another writer has taken over")
+        log.begun = records
+
+    def append_in_transaction(
+        self, records: Sequence[Outgoing], writer: int, by: str = "test"
+    ) -> list[Appended | AppendFailed]:
+        """A transaction of records of one partition, whole and over; of each what its producer would be told."""
+        topic, number = records[0].topic, records[0].partition or 0
+        self.begin_transaction(topic, number, writer, len(records))
+        outcomes: list[Appended | AppendFailed] = []
+        for record in records:
+            try:
+                outcomes.append(self.append(record, by))
+            except AppendFailed as error:
+                outcomes.append(error)
+        self.partition(topic, number).commit()
+        return outcomes
 
     def end(self, topic: str, partition: int, writer: int) -> None:
         """The transactions of a writer took too long: it writes no more, if it still could."""
@@ -126,8 +139,9 @@ class MemoryBroker:
             self.fence(topic, partition)
 
     def fence(self, topic: str, partition: int) -> int:
-        """The next writer of a partition; the one before writes no more."""
+        """The next writer of a partition; the one before writes no more, and what it has begun never was."""
         log = self.partition(topic, partition)
+        log.abort()
         log.writer += 1
         return log.writer
 

@@ -10,11 +10,12 @@ from functools import partial
 from typing import Generic, TypeVar, cast
 
 from aiosv3.schemas.errors import AiosError
-from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost, Fenced
+from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost
 from aiosv3.streams.log import Appended, Bounds, Done, Outgoing, Record
 from aiosv3.streams.partitioner import murmur2_partition
 from aiosv3.streams.testing.broker import MemoryBroker
 from aiosv3.streams.testing.network import Host
+from aiosv3.streams.testing.transactions import MemoryTransactions
 
 _T = TypeVar("_T")
 
@@ -32,10 +33,9 @@ class _Sent:
 class _Lane:
     """The appends of one process to one partition: outcomes come in call order, as from one producer."""
 
-    def __init__(self, log: MemoryLog, topic: str, partition: int, writer: int | None = None) -> None:
+    def __init__(self, log: MemoryLog, topic: str, partition: int) -> None:
         self._log = log
         self._where = (topic, str(partition))
-        self._writer = writer
         self._open: deque[_Sent] = deque()
         self._timed = False
 
@@ -50,10 +50,7 @@ class _Lane:
         log = self._log
         outcome: Appended | AppendFailed
         try:
-            if self._writer is None:
-                outcome = log.broker.append(sent.record, log.host.name)
-            else:
-                outcome = log.broker.append_in_transaction(sent.record, self._writer, log.host.name)
+            outcome = log.broker.append(sent.record, log.host.name)
         except AppendFailed as error:
             outcome = error
         log.broker.network.to_host(log.host, ("ack", *self._where), lambda: self._told(sent, outcome))
@@ -67,13 +64,6 @@ class _Lane:
         while self._open and (outcome := self._open[0].outcome) is not None:
             self._open.popleft().done(outcome)
 
-    def _late(self, topic: str, partition: str) -> AppendUnknown:
-        """As a broker that ends a transaction by itself, and its writer with it: nothing lands later."""
-        if self._writer is None:
-            return AppendUnknown(f"{topic}[{partition}]: no acknowledgement in time")
-        self._log.broker.end(topic, int(partition), self._writer)
-        return Fenced(f"{topic}[{partition}]: the transaction took too long")
-
     def _time(self) -> None:
         if self._open and not self._timed:
             self._timed = True
@@ -86,31 +76,9 @@ class _Lane:
         topic, partition = self._where
         for sent in self._open:
             if sent.outcome is None and sent.until <= now:
-                sent.outcome = self._late(topic, partition)
+                sent.outcome = AppendUnknown(f"{topic}[{partition}]: no acknowledgement in time")
         self._flush()
         self._time()
-
-
-class MemoryTransactions:
-    """:class:`aiosv3.streams.log.Transactions`, each of one record."""
-
-    def __init__(self, log: MemoryLog, lane: _Lane) -> None:
-        self._log = log
-        self._lane = lane
-        self._closed = False
-
-    def append(self, record: Outgoing, done: Done) -> None:
-        """See :meth:`aiosv3.streams.log.Transactions.append`."""
-        if not self._log.host.up:
-            return
-        if self._closed:
-            self._log.host.loop.call_soon(done, AppendFailed(f"{record.topic}: these transactions are closed"))
-            return
-        self._lane.send(record, done)
-
-    def close(self) -> None:
-        """See :meth:`aiosv3.streams.log.Transactions.close`."""
-        self._closed = True
 
 
 class MemoryLog:
@@ -142,7 +110,7 @@ class MemoryLog:
     async def transactions(self, topic: str, partition: int) -> MemoryTransactions:
         """See :meth:`aiosv3.streams.log.Log.transactions`."""
         writer = await self._ask(lambda: self.broker.fence(topic, partition))
-        return MemoryTransactions(self, _Lane(self, topic, partition, writer))
+        return MemoryTransactions(self, topic, partition, writer)
 
     def _place(self, record: Outgoing) -> int:
         if record.partition is not None:

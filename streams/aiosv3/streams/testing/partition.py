@@ -14,7 +14,7 @@ class Partition:
     ``archive``: what is deleted stays in ``records``, for whoever looks at a whole history; no process can read it.
     """
 
-    __slots__ = ("_gone", "_offsets", "_records", "_waiting", "archive", "end", "start", "writer")
+    __slots__ = ("_gone", "_offsets", "_records", "_waiting", "archive", "begun", "end", "start", "writer")
 
     def __init__(self, *, archive: bool = False) -> None:
         self.archive = archive
@@ -23,6 +23,8 @@ class Partition:
         self.end = 0
         self.writer = 0
         """How often somebody has taken the partition for transactions: only the last one may write in them."""
+        self.begun = 0
+        """Records of a transaction that has begun and is not over: nobody reads them yet."""
         self._records: list[Record] = []
         self._offsets: list[int] = []
         self._waiting: list[Callable[[], None]] = []
@@ -56,7 +58,14 @@ class Partition:
 
     def commit(self) -> None:
         """The end of a transaction has an offset of its own, as in Kafka."""
+        self.begun = 0
         self.end += 1
+
+    def abort(self) -> None:
+        """What has begun is never read: its records and its end are a hole."""
+        if self.begun:
+            self.end += self.begun + 1
+            self.begun = 0
 
     def take(self, start: int, end: int, limit: int) -> tuple[list[Record], int]:
         """At most ``limit`` records in ``[start, end)``, and the offset at which to go on."""
