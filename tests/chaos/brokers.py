@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import shutil
 import signal
 import subprocess
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.chaos.relay import Relay
 
+from aiosv3.app.localstack.cluster import KafkaCluster
 from aiosv3.app.localstack.files import write_atomic
-from aiosv3.app.localstack.kafka import KafkaServer, wait_for_kafka
+from aiosv3.app.localstack.kafka import KafkaServer
 from aiosv3.app.localstack.ports import LOOPBACK, free_port
 
 START_S: Final = 180.0
 _MIB: Final = 1 << 20
-
-
-def _fresh_id() -> str:
-    """As Kafka writes its ids, without a dash in front: the tools would take it for an option."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """One node of a cluster: its ports, and the id of its data folder."""
-
-    id: int
-    client: int
-    controller: int
-    directory: str
-
-
-class Node(KafkaServer):
-    """A node of a cluster of several; all are brokers and controllers."""
-
-    def __init__(
-        self, folder: Path, seats: Sequence[Seat], seat: Seat, cluster: str, settings: Mapping[str, str]
-    ) -> None:
-        super().__init__(folder, port=seat.client, settings={**settings, "node.id": str(seat.id)}, heap_mb=192)
-        self.seat = seat
-        self._seats = seats
-        self._cluster = cluster
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / "ports.json", json.dumps({"client": seat.client, "controller": seat.controller}))
-
-    def begin(self) -> None:
-        """Starts the process; :meth:`wait` waits for it: a single node of three answers nobody."""
-        if self.process() is None:
-            self._launch()
-
-    def wait(self) -> None:
-        """Until it answers."""
-        wait_for_kafka(self.bootstrap, self.log, lambda: self.process() is not None, START_S)
-
-    def _format(self, class_path: str) -> None:
-        """As one of several: all know from the start who the others are."""
-        if (self.folder / "cluster.id").exists():
-            return
-        voters = ",".join(f"{seat.id}@{LOOPBACK}:{seat.controller}:{seat.directory}" for seat in self._seats)
-        tool = [*self._java(class_path), "kafka.tools.StorageTool", "format", "-t", self._cluster]
-        command = [*tool, "-c", str(self.folder / "server.properties"), "--initial-controllers", voters]
-        with (self.folder / "format.log").open("wb") as output:
-            subprocess.run(command, env={**os.environ, **self.environment()}, stdout=output, stderr=output, check=True)
-        write_atomic(self.folder / "cluster.id", self._cluster)
 
 
 class Brokers:
@@ -113,22 +61,11 @@ class Three(Brokers):
     """Three nodes: three replicas of everything, two of them have to have a record before it is acknowledged."""
 
     def __init__(self, folder: Path) -> None:
-        seats = [Seat(number, free_port(), free_port(), _fresh_id()) for number in (1, 2, 3)]
-        voters = ",".join(f"{LOOPBACK}:{seat.controller}" for seat in seats)
-        settings = {"controller.quorum.bootstrap.servers": voters, "default.replication.factor": "3"}
-        for name in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
-            settings[f"{name}.replication.factor"] = "3"
-        settings |= {"min.insync.replicas": "2", "transaction.state.log.min.isr": "2"}
-        settings |= {"share.coordinator.state.topic.min.isr": "2"}
-        cluster = _fresh_id()
-        self.nodes = [Node(folder / f"kafka-{seat.id}", seats, seat, cluster, settings) for seat in seats]
-        super().__init__(self.nodes)
+        self._cluster = KafkaCluster(folder)
+        super().__init__(self._cluster.nodes)
 
     def start(self) -> None:
-        for node in self.nodes:
-            node.begin()
-        for node in self.nodes:
-            node.wait()
+        self._cluster.start(START_S)
 
 
 class Relayed(Brokers):
