@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from counting_endpoint import CountingEndpoint
+from loopback import Asked, send_models
 
 WORDS: Final = ("Once", " upon", " a", " time")
 STORY: Final = "".join(WORDS)
@@ -31,15 +32,11 @@ class StreamingEndpoint(CountingEndpoint):
         """Lets one call go on."""
         self.held.release()
 
-    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        if lines[0].startswith("GET"):
-            self._send(writer, b'{"data":[{"id":"counted"}]}', b"application/json")
+    async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        if asked.method == "GET":
+            send_models(writer)
             return True
-        wish = str(json.loads(body)["messages"][-1]["content"])
+        wish = str(json.loads(asked.body)["messages"][-1]["content"])
         self.waiting[wish] += 1
         await self._write(writer, wish)
         return False
