@@ -18,8 +18,18 @@ from aiosv3.agents.facts import JournalEntry
 from aiosv3.agents.task import TaskRun
 from aiosv3.agents.worker.admission import Defaults, admitted, grant_of, identify
 from aiosv3.agents.worker.ownership import Ownership, patches_in
-from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome
+from aiosv3.agents.worker.tenure import StaleTask
+from aiosv3.schemas.records import Completion, JournalKind, JournalRecord, Outcome, StepFailure
+from aiosv3.streams.effector import StaleRequest
 from aiosv3.streams.log import Record
+
+_AGED_OUT = frozenset({StaleTask.__name__, StaleRequest.__name__})
+"""How what was over ends once more, where its result was deleted before anybody came who wants to know."""
+
+
+def _cancelled_once(one: Any, other: Any) -> bool:
+    """Of two owners at once, one has read of the cancel."""
+    return (one.outcome is Outcome.CANCELLED) is not (other.outcome is Outcome.CANCELLED)
 
 
 class Checker:
@@ -68,6 +78,8 @@ class Checker:
                 self.bad("lost", f"{name} {task_id} has no result")
                 continue
             self._one_result(task_id, copies)
+            if self.mesh.once and len(copies) > 1:
+                self.bad("copies", f"{name} {task_id} has {len(copies)} committed results")
             self._replay(name, task_id, record, journals.get(task_id, []), copies[0])
             self._cancelled(task_id, copies[0], journals.get(task_id, []))
             self._heard(task_id, copies[0])
@@ -94,9 +106,17 @@ class Checker:
         return journals
 
     def _one_result(self, task_id: str, copies: list[Any]) -> None:
-        seen = {(copy.outcome, str(copy.content), str(copy.error)) for copy in copies}
+        """All copies say the same; what may differ, and why, is in docs/guarantees.md."""
+        counting = [copies[0], *(copy for copy in copies[1:] if not self._stale(copy.error))]
+        if any(copy.journal_offset < 0 and copy.outcome is Outcome.OK for copy in copies):  # it ended without any step
+            counting = [copies[0], *(copy for copy in counting[1:] if not _cancelled_once(copies[0], copy))]
+        seen = {(copy.outcome, str(copy.content), str(copy.error)) for copy in counting}
         if len(seen) > 1:
             self.bad("two_results", f"{task_id}: {sorted(map(str, seen))}")
+
+    def _stale(self, error: StepFailure | None) -> bool:
+        """What was over before its answer was deleted may be refused, and is not done again (rule 13)."""
+        return self.mesh.lapsed and error is not None and error.type in _AGED_OUT
 
     def _replay(self, name: str, task_id: str, record: Record, journal: list[JournalEntry], result: Any) -> None:
         """J: the journal up to the record that finished it gives the same result again."""
@@ -191,7 +211,8 @@ class Checker:
         for entry in entries:
             forged = entry.record.token == FORGED
             recalled = '{"memories":' in str(entry.record.content)
-            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id and not (forged or recalled):
+            aside = forged or recalled or self._stale(entry.record.error)
+            if entry.record.kind is JournalKind.ANSWER and entry.record.step_id and not aside:
                 answers[entry.record.step_id].add(f"{entry.record.outcome} {entry.record.content!r}")
         for step, values in answers.items():
             if len(values) > 1:

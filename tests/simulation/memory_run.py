@@ -13,6 +13,7 @@ from typing import Final
 
 from memory_checker import OPERATOR, MemoryChecker, operator
 from memory_on_paper import memory_tenures
+from shrinking import WHOLE, Cut
 
 from aiosv3.memory.feed import Feed
 from aiosv3.schemas.codec import Codec
@@ -38,7 +39,8 @@ from aiosv3.streams.testing import Faults, Noise, ProcessContext, Simulation
 
 SECRET: Final = b"simulation"
 PARTITIONS: Final = 2
-REQUESTS: Final = 24
+TASKS: Final = 24
+"""Requests."""
 JOURNAL: Final = "aios.journal.tester"
 SUBJECTS: Final = ("ada", "bob", "cyd")
 SOURCES: Final = ("web", "mail")
@@ -94,17 +96,19 @@ class MemoryRun:
 
     # -- what is asked --------------------------------------------------------------------------------------------
 
-    def play(self, faults: Faults) -> bool:
-        """Requests at random times, some of them twice; True when all of them have an answer."""
-        for number in range(REQUESTS):
+    def play(self, faults: Faults, cut: Cut = WHOLE) -> bool:
+        """Requests at random times, some of them twice (extras); True when all of them have an answer."""
+        for number in range(TASKS):
             at = self._rng.uniform(0, _WITHIN)
             for name, query in self._queries(number, at):
+                again = at + self._rng.uniform(0, 3) if self._rng.random() < 0.3 else None
+                if number in cut.tasks:
+                    continue
                 self.asked[name] = query
                 self.sim.network.later(at, partial(self._send, query, at))
-                if self._rng.random() < 0.3:
-                    again = at + self._rng.uniform(0, 3)
+                if again is not None and not cut.extras:
                     self.sim.network.later(again, partial(self._send, query, at))
-        self.sim.plan(faults, within=_WITHIN)
+        self.sim.plan(faults, within=_WITHIN, without=cut.faults)
         self.sim.run(max_time=_WITHIN + 4)
         self.sim.quieten()
         return self.sim.run(until=self._settled, max_time=300)
@@ -191,12 +195,12 @@ def faults_of(seed: int) -> Faults:
     )
 
 
-def run_seed(seed: int) -> Outcome:
+def run_seed(seed: int, cut: Cut = WHOLE) -> Outcome:
     """One simulation from its seed to its verdict."""
-    noise = QUIET if seed % 10 == 0 else ROUGH if seed % 4 == 1 else None
+    noise = QUIET if cut.noise or seed % 10 == 0 else ROUGH if seed % 4 == 1 else None
     with Simulation(seed, noise) as sim:
         run = MemoryRun(sim, seed)
-        settled = run.play(faults_of(seed))
+        settled = run.play(faults_of(seed), cut)
         wrong = run.violations()
         if not settled and not wrong:
             wrong = [("memory_restless", "it never came to rest")]

@@ -14,6 +14,7 @@ from functools import partial
 
 from ledger_checker import LedgerChecker
 from model_on_paper import ModelOnPaper
+from shrinking import WHOLE, Cut
 from simulated_mesh import PARTITIONS, POOLS, PRICE
 
 from aiosv3.router.ledger import Cap, Caps, Cashier, Patience, keeping_books
@@ -43,7 +44,8 @@ from aiosv3.streams.processor import OpenTenure, Processor
 from aiosv3.streams.tenure import Wiring
 from aiosv3.streams.testing import Faults, Noise, ProcessContext, Simulation
 
-REQUESTS = 100
+TASKS = 100
+"""Requests."""
 TREES = {"R0": "t", "R1": "t", "R2": "u", "R3": "u", "R4": "v"}
 """Trees and their tenants. Those of one tenant are of different partitions."""
 AGENTS = ("a", "b")
@@ -52,6 +54,7 @@ MOST = (10, 50, 100, 400)
 """Tokens that a call may write; with ten of input, so many micro-dollars are reserved for it."""
 LATE = 12
 """Decisions that land late, of owners that are gone; and returns of each shared budget."""
+QUIET = Noise(slow_share=0.0, lost_acks=0.0, lost_answers=0.0, stray_commits=0.0)
 BAD = Noise(slow=3.0, slow_share=0.1)
 
 
@@ -80,6 +83,7 @@ class MoneyMesh:
     keep_every: float = 1.0
     topics: Topics = field(default_factory=Topics)
     codec: Codec = field(default_factory=lambda: Codec(SchemaStore()))
+    wanted: int = TASKS
     sent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -160,6 +164,10 @@ class MoneyMesh:
     def ask(self, wish: Wish) -> None:
         """A request; again, if it was asked before."""
         self.sent.append(wish.id)
+        self.sim.broker.append(self.request(wish))
+
+    def request(self, wish: Wish) -> Outgoing:
+        """As an agent sends it now."""
         prompt = Prompt((Message(Role.USER, "hello"),), None, wish.most)
         value = self.codec.encode(ModelRequest(wish.id, wish.root, wish.root, wish.id, wish.agent, prompt))
         grant = Grant(TREES[wish.root], wish.root, Clearance.PUBLIC, cap=self.caps[wish.root])
@@ -169,7 +177,7 @@ class MoneyMesh:
             (ROUTE, Route(wish.agent, 0.5, 10, wish.most, first_sent=self._now(), hash="h").encode()),
             (REPLY, self._reply(wish).encode()),
         ]
-        self.sim.broker.append(Outgoing(self.topics.prompts(), wish.partition, wish.root.encode(), value, headers))
+        return Outgoing(self.topics.prompts(), wish.partition, wish.root.encode(), value, headers)
 
     def _now(self) -> int:
         return int(self.sim.clock() * 1000)
@@ -211,7 +219,7 @@ class MoneyMesh:
 
     def done(self) -> bool:
         """Every request is answered, and every call settled."""
-        if len(set(self.sent)) < REQUESTS or len({a.step_id for a in self.answers()}) < REQUESTS:
+        if len(set(self.sent)) < self.wanted or len({a.step_id for a in self.answers()}) < self.wanted:
             return False
         return LedgerChecker(self, self.shared).settled()
 
@@ -230,28 +238,35 @@ class Outcome:
     """Partitions that gave money of a shared budget back."""
 
 
-def run_seed(seed: int) -> Outcome:
-    """One simulation from its seed to its verdict."""
+def faults_of(seed: int) -> Faults:
+    """Owners overlap in every seed."""
+    rng = random.Random(f"money faults {seed}")
+    return Faults(kills=rng.randrange(4), cuts=3, expulsions=8, pauses=3, rebalances=6, outages=rng.randrange(2))
+
+
+def run_seed(seed: int, cut: Cut = WHOLE) -> Outcome:
+    """One simulation from its seed to its verdict. Extras: decisions and returns that land late."""
     rng = random.Random(f"money {seed}")
-    with Simulation(seed, BAD) as sim:
+    with Simulation(seed, QUIET if cut.noise else BAD) as sim:
         caps = {root: rng.randrange(500, 6_000) for root in TREES}
         names = ("tenant/t", "tenant/u", "agent/a")
         shared = {name: rng.randrange(500, 5_000) for name in rng.sample(names, rng.randrange(4))}
         mesh = MoneyMesh(sim, caps, shared, rng.choice([0.0, 0.2]), rng.choice([1.0, 3_600.0]))
+        mesh.wanted = TASKS - len(cut.tasks)
         mesh.spawn()
-        faults = Faults(kills=rng.randrange(4), cuts=3, expulsions=8, pauses=3, rebalances=6, outages=rng.randrange(2))
-        sim.plan(faults, within=WITHIN)
-        for number in range(REQUESTS):
+        sim.plan(faults_of(seed), within=WITHIN, without=cut.faults)
+        for number in range(TASKS):
             wish = Wish(f"q{number}", rng.choice(sorted(TREES)), rng.choice(AGENTS), rng.choice(MOST))
-            for _ in range(rng.choice([1, 1, 1, 2])):
-                at = rng.uniform(0, WITHIN)
+            times = [rng.uniform(0, WITHIN) for _ in range(rng.choice([1, 1, 1, 2]))]
+            late, behind = max(0.0, times[-1] - rng.uniform(0, 0.2)), rng.randrange(4)
+            for at in times if number not in cut.tasks else ():
                 sim.network.later(at, partial(mesh.ask, wish))
-            if number < LATE:
-                sim.network.later(max(0.0, at - rng.uniform(0, 0.2)), partial(mesh.decide_late, wish, rng.randrange(4)))
-        for budget in shared:
+            if number < LATE and number not in cut.tasks and not cut.extras:
+                sim.network.later(late, partial(mesh.decide_late, wish, behind))
+        for budget in shared if not cut.extras else ():
             for _ in range(LATE):
-                late = partial(mesh.give_late, budget, rng.randrange(PARTITIONS), rng.randrange(1, 500))
-                sim.network.later(rng.uniform(0, WITHIN), late)
+                give = partial(mesh.give_late, budget, rng.randrange(PARTITIONS), rng.randrange(1, 500))
+                sim.network.later(rng.uniform(0, WITHIN), give)
         sim.run(until=lambda: sim.now > WITHIN + 1, max_time=WITHIN + 2, max_steps=3_000_000)
         sim.quieten()
         sim.run(until=lambda: sim.steps % 200 == 0 and mesh.done(), max_time=200, max_steps=3_000_000)

@@ -2,9 +2,10 @@
 
 python tests/simulation/mutants.py                 # each against seeds until one finds it; exit code 1 if one survives
 python tests/simulation/mutants.py --only NAME     # one of them
+python tests/simulation/mutants.py --only NAME --shrink  # and the least of what found it
 python tests/simulation/mutants.py --json          # one JSON document a line
 
-A mutant is a small replacement of source text, made while the module is loaded: nothing is written to the tree.
+A mutant is a replacement of source text, or a few, made while modules are loaded: nothing is written to the tree.
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ _SEED_S = 300
 """A seed that takes so long does not end: what is broken keeps it busy."""
 
 
-def source_of(mutant: Mutant) -> str:
-    """The mutated text of its file. ValueError if its old text is not there exactly once."""
-    text = (ROOT / mutant.file).read_text(encoding="utf-8")
-    if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: its text is {text.count(mutant.old)} times in {mutant.file}, not once")
-    return text.replace(mutant.old, mutant.new)
+def sources_of(mutant: Mutant) -> dict[str, str]:
+    """The mutated text of each of its files. ValueError if an old text is not there exactly once."""
+    texts: dict[str, str] = {}
+    for file, old, new in mutant.changes():
+        text = texts.get(file) or (ROOT / file).read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            raise ValueError(f"{mutant.name}: its text is {text.count(old)} times in {file}, not once")
+        texts[file] = text.replace(old, new)
+    return texts
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -57,24 +61,28 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class Patch(importlib.abc.MetaPathFinder):
-    """Finds the one module of a mutant; every other one is found as always. ``applied``: it was loaded."""
+    """Finds the modules of a mutant; every other one is found as always. ``missing``: those that were not loaded."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self._name = mutant.file.partition("/")[2].removesuffix(".py").replace("/", ".")
-        self._text = source_of(mutant)
-        self.applied = False
+        self._texts = {_module(file): text for file, text in sources_of(mutant).items()}
+        self.missing = {*self._texts}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._name:
+        if fullname not in self._texts:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None:
             return None
-        self.applied = True
-        spec.loader = _Loader(fullname, spec.origin, self._text)
+        self.missing.discard(fullname)
+        spec.loader = _Loader(fullname, spec.origin, self._texts[fullname])
         return spec
+
+
+def _module(file: str) -> str:
+    """By the name of its file: a package is its folder."""
+    return file.partition("/")[2].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +95,18 @@ class Finding:
     words: str
     tried: int
     seconds: float
+    least: str = ""
+    """Where it was asked for: the least of the seed that finds it, as a command (of the code with the mutant)."""
 
 
 def _runner(mutant: Mutant) -> Callable[[int], Iterable[tuple[str, str]]]:
     """What looks for it: a run by seed, or tests, which are the same for every seed."""
     if mutant.tests:
         return lambda _seed: _failed(mutant.tests)
-    from simulate import runner_of
+    from simulate import module_of
 
-    run = runner_of(mutant.run)
-    return lambda seed: run(seed).violations
+    run = module_of(mutant.run)
+    return lambda seed: run.run_seed(seed).violations
 
 
 class _Failures:
@@ -133,8 +143,8 @@ def _violation(run: Callable[[int], Iterable[tuple[str, str]]], seed: int) -> tu
         signal.alarm(0)
 
 
-def find(mutant: Mutant, first: int, last: int) -> Finding:
-    """Tries seeds in this process, which must not have loaded any production code yet."""
+def find(mutant: Mutant, first: int, last: int, *, shrink: bool = False) -> Finding:
+    """Tries seeds in this process, which must not have loaded any production code; where it was last comes first."""
     patch = Patch(mutant)
     if any(name == "aiosv3" or name.startswith("aiosv3.") for name in sys.modules):
         raise RuntimeError("production code is loaded already: a mutant needs a process of its own")
@@ -144,18 +154,34 @@ def find(mutant: Mutant, first: int, last: int) -> Finding:
     os.chdir(ROOT)
     run = _runner(mutant)
     last = first + 1 if mutant.tests else last
-    if not mutant.tests and not patch.applied:
-        raise RuntimeError(f"{mutant.name}: the simulation does not load {mutant.file}")
+    if not mutant.tests and patch.missing:
+        raise RuntimeError(f"{mutant.name}: the simulation does not load {', '.join(sorted(patch.missing))}")
     began = time.monotonic()
-    for seed in range(first, last):
+    seeds = sorted(range(first, last), key=lambda seed: (seed != mutant.seed, seed))
+    for tried, seed in enumerate(seeds, 1):
         if (found := _violation(run, seed)) is not None:
-            return Finding(mutant.name, seed, *found, seed - first + 1, time.monotonic() - began)
+            least = _least(mutant, seed, found[0]) if shrink and not mutant.tests else ""
+            return Finding(mutant.name, seed, *found, tried, time.monotonic() - began, least)
     return Finding(mutant.name, None, "", "", last - first, time.monotonic() - began)
 
 
-def find_apart(mutant: Mutant, first: int, last: int) -> Finding:
+def _least(mutant: Mutant, seed: int, invariant: str) -> str:
+    """RuntimeError if what is left of the seed is not the same each time."""
+    from shrinking import Shrinking
+    from simulate import module_of, replay
+
+    run = module_of(mutant.run)
+    cut = Shrinking(run, seed, invariant).least()
+    once, again = run.run_seed(seed, cut), run.run_seed(seed, cut)
+    if once.history != again.history or all(found != invariant for found, _ in again.violations):
+        raise RuntimeError(f"{mutant.name}: {replay(seed, cut, mutant.run)} is not the same each time")
+    return replay(seed, cut, mutant.run)
+
+
+def find_apart(mutant: Mutant, first: int, last: int, *, shrink: bool = False) -> Finding:
     """Tries seeds in a process of its own."""
     command = [sys.executable, str(Path(__file__).resolve()), "--here", mutant.name, "--seeds", f"{first}:{last}"]
+    command += ["--shrink"] if shrink else []
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONHASHSEED": "0"}
     )
@@ -169,13 +195,14 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="a mutant by its name; may be given again")
     parser.add_argument("--json", action="store_true", help="one JSON document a line")
     parser.add_argument("--seeds", default=f"0:{SEEDS}", help="FROM:TO; a mutant that tests look for needs none")
+    parser.add_argument("--shrink", action="store_true", help="leave out what of the seed is not needed to find it")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     options = parser.parse_args()
     first, last = map(int, options.seeds.split(":"))
     by_name = {mutant.name: mutant for mutant in MUTANTS}
     if options.here:
-        print(json.dumps(asdict(find(by_name[options.here], first, last))))
+        print(json.dumps(asdict(find(by_name[options.here], first, last, shrink=options.shrink))))
         return
     wanted = options.only or list(by_name)
     if unknown := sorted(set(wanted) - by_name.keys()):
@@ -184,7 +211,7 @@ def main() -> None:
     if not options.json:
         print(f"{'mutant':34} {'breaks':16} {'seed':>5} {'seconds':>8}  found by")
     with ThreadPoolExecutor(options.jobs) as pool:
-        trying = [pool.submit(find_apart, by_name[name], first, last) for name in wanted]
+        trying = [pool.submit(find_apart, by_name[name], first, last, shrink=options.shrink) for name in wanted]
         for done in as_completed(trying):
             finding = done.result()
             survived += finding.seed is None
@@ -203,6 +230,8 @@ def _tell(mutant: Mutant, finding: Finding, *, as_json: bool) -> None:
     by = f"{finding.invariant}: {finding.words}" if finding.invariant else "SURVIVED"
     breaks = " ".join(f"§{rule}" for rule in mutant.rules) or "promise"
     print(f"{mutant.name:34} {breaks:16} {seed:>5} {finding.seconds:>8.1f}  {by[:110]}", flush=True)
+    if finding.least:
+        print(f"  at least: {finding.least}", flush=True)
 
 
 if __name__ == "__main__":

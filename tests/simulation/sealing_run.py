@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from programs import AGENTS, MEMORY, PROGRAMS, Job
+from shrinking import WHOLE, Cut
 from simulate import QUIET, faults_of, ids, pressure_of
 from simulated_mesh import MASTERS, PARTITIONS, Planned, SimulatedMesh
 
@@ -21,6 +22,7 @@ from aiosv3.streams.keys import KeyRing
 from aiosv3.streams.log import Outgoing, Record
 from aiosv3.streams.testing import Simulation
 
+TASKS = 5
 WITHIN = 8.0
 SECRETS = (b"s3cret", b"as planned", b"may s3")
 """What the model, the tools and the tasks say, and the words of an error."""
@@ -48,31 +50,34 @@ class Sealed:
     history: str
 
 
-def run_seed(seed: int) -> Sealed:
-    """One simulation from its seed to its verdict."""
-    mesh, sim = run_sealed(seed)
+def run_seed(seed: int, cut: Cut = WHOLE) -> Sealed:
+    """One simulation from its seed to its verdict. It has no extras."""
+    mesh, sim = run_sealed(seed, cut=cut)
     found = [("leak", place) for place in leaks(mesh)]
     ended = outputs(mesh)
     found += [("lost", f"{planned.id} has no result") for planned in mesh.plan if planned.id not in ended]
     return Sealed(seed, found, str(sim))
 
 
-def run_sealed(seed: int, programs: tuple[str, ...] = ()) -> tuple[SealedMesh, Simulation]:
+def run_sealed(seed: int, programs: tuple[str, ...] = (), cut: Cut = WHOLE) -> tuple[SealedMesh, Simulation]:
     """One seed, faults and parking included, until every task and child has its result."""
-    with Simulation(seed, QUIET if seed % 10 == 0 else None) as sim:
+    with Simulation(seed, QUIET if cut.noise or seed % 10 == 0 else None) as sim:
         rng = random.Random(f"sealed {seed}")
         mesh = SealedMesh(sim, pressure=pressure_of(seed), since=Clearance.INTERNAL)
         mesh.spawn(replicas=1 + seed % 2)
-        sim.plan(faults_of(seed), within=WITHIN)
+        sim.plan(faults_of(seed), within=WITHIN, without=cut.faults)
         some = [name for name in PROGRAMS if name != "listen" and name not in MEMORY]
-        chosen = programs or tuple(rng.sample(some, 5))
+        chosen = programs or tuple(rng.sample(some, TASKS))
         for number, program in enumerate(chosen):
             task = rng.choice(["root", "serial"]), f"T{number + 6}", rng.choice("kj"), program
-            sim.network.later(rng.uniform(0, WITHIN / 2), partial(mesh.produce, *task))
+            at = rng.uniform(0, WITHIN / 2)
+            if number not in cut.tasks:
+                sim.network.later(at, partial(mesh.produce, *task))
         sim.run(until=lambda: sim.now > WITHIN + 2, max_time=WITHIN + 3, max_steps=3_000_000)
         sim.quieten()
+        wanted = len(chosen) - len(cut.tasks)
         sim.run(
-            until=lambda: sim.steps % 200 == 0 and len(mesh.plan) == len(chosen) and _answered(mesh),
+            until=lambda: sim.steps % 200 == 0 and len(mesh.plan) == wanted and _answered(mesh),
             max_time=200,
             max_steps=3_000_000,
         )

@@ -3,7 +3,7 @@
 python tests/simulation/simulate.py --seeds 2000            # or FROM:TO; exit code 1 if one fails; says how to replay
 python tests/simulation/simulate.py --seed 17 --history     # one seed again, with all that happened
 python tests/simulation/simulate.py --seed 17 --shrink      # the least of it that still fails, and how to replay that
-python tests/simulation/simulate.py --run money --seeds 99  # money, memory and sealed content have runs of their own
+python tests/simulation/simulate.py --run money --seeds 99  # money, memory, sealed content, clocks that are ahead
 python tests/simulation/simulate.py --run all --seeds 2000  # the mesh, and a tenth as many seeds of each other run
 """
 
@@ -19,14 +19,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import cast
 
+from aging import MORE, age, compact_soon, more_tasks
 from history_checker import Checker
 from ledger_checker import LedgerChecker
 from memory_checker import MemoryChecker
 from programs import AGENTS, EDITED, MEMORY, PROGRAMS
+from shrinking import WHOLE, Cut, Run, Showing, Shrinking
 from simulated_mesh import PARTITIONS, Pressure, SimulatedMesh
 from state_checker import StateChecker
 
@@ -45,23 +47,16 @@ SHORT_S = 6.0
 
 Longer than any message is on its way there. In life these are an hour and seven days.
 """
-RUNS = {"mesh": "simulate", "money": "money_run", "memory": "memory_run", "sealed": "sealing_run"}
+RUNS = {
+    "mesh": "simulate",
+    "money": "money_run",
+    "memory": "memory_run",
+    "sealed": "sealing_run",
+    "ahead": "ahead_run",
+}
 """Run -> the module whose ``run_seed`` makes an outcome of a seed."""
 WITHIN = 8.0
 """Seconds of virtual time in which tasks arrive and faults strike."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What of a seed is left out: faults and tasks by their numbers, the rest of its events, the noise."""
-
-    faults: frozenset[int] = frozenset()
-    tasks: frozenset[int] = frozenset()
-    extras: bool = False
-    noise: bool = False
-
-
-WHOLE = Cut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +104,16 @@ def cleaned(seed: int) -> bool:
 def remembers(seed: int) -> bool:
     """In these seeds there are memory workers."""
     return seed % 3 == 1
+
+
+def once(seed: int) -> bool:
+    """In these seeds agents write their results in transactions."""
+    return seed % 7 == 4
+
+
+def aged(seed: int) -> bool:
+    """In these seeds the mesh rests for so long that its logs are gone, then goes on."""
+    return seed % 7 == 5 and not cleaned(seed)
 
 
 def noise_of(seed: int) -> Noise:
@@ -161,17 +166,30 @@ def _run(seed: int, cut: Cut) -> Outcome:
             quiet=seed % 10 == 0,
             remembers=remembers(seed),
             kept=SHORT_S if cleaned(seed) else KEPT_S,
+            once=once(seed),
         )
         mesh.spawn(replicas=1 + seed % 2)
         sim.plan(faults_of(seed), within=WITHIN, without=cut.faults)
         _plan(sim, mesh, rng, WITHIN if rough(seed) else WITHIN / 2, cut)
         if cleaned(seed) and not cut.extras:
             _clean(sim, mesh, rng)
+        old = aged(seed) and not cut.extras
+        if old:
+            compact_soon(sim, rng, WITHIN)
         sim.run(until=lambda: sim.now > WITHIN + 2, max_time=WITHIN + 3, max_steps=3_000_000)
         sim.quieten()
         tasks = TASKS - len(cut.tasks)
-        sim.run(until=lambda: sim.steps % 200 == 0 and all_answered(mesh, tasks), max_time=200, max_steps=3_000_000)
+        _finish(sim, mesh, tasks)
+        if old and all_answered(mesh, tasks):
+            if not age(sim, mesh, rng):
+                return Outcome(seed, sim.steps, [("restless", "what is done is not committed")], str(sim))
+            more_tasks(sim, mesh, rng, TASKS)
+            _finish(sim, mesh, tasks + MORE)
         return Outcome(seed, sim.steps, Checker(mesh).check(), str(sim))
+
+
+def _finish(sim: Simulation, mesh: SimulatedMesh, tasks: int) -> None:
+    sim.run(until=lambda: sim.steps % 200 == 0 and all_answered(mesh, tasks), max_time=200, max_steps=3_000_000)
 
 
 def _plan(sim: Simulation, mesh: SimulatedMesh, rng: random.Random, arriving: float, cut: Cut) -> None:
@@ -347,8 +365,8 @@ def main() -> None:
     cut = Cut(
         _numbers(options.without_faults), _numbers(options.without_tasks), options.without_extras, options.without_noise
     )
-    if options.run != "mesh" and (cut != WHOLE or options.shrink):
-        parser.error(f"only seeds of the mesh are cut and shrunk: this does not go with --run {options.run}")
+    if options.run == "all" and cut != WHOLE:
+        parser.error("what is left out has its numbers in one run: name it with --run")
     wanted = {options.run: seeds}
     if options.run == "all":
         wanted = {run: seeds if run == "mesh" else seeds[: -(-len(seeds) // 10)] for run in RUNS}
@@ -367,7 +385,7 @@ def _tried(run: str, seeds: range, cut: Cut, options: argparse.Namespace) -> int
             bad += 1
             print(f"replay: {replay(outcome.seed, cut, run)}", flush=True)
             if options.shrink:
-                print(f"at least: {replay(outcome.seed, shrunk(outcome, cut))}", flush=True)
+                print(f"at least: {replay(outcome.seed, shrunk(outcome, run, cut), run)}", flush=True)
     print(f"{run}: {len(seeds)} seeds, {bad} failed, {time.monotonic() - began:.0f} s", flush=True)
     return bad
 
@@ -381,13 +399,12 @@ def seeds_of(text: str) -> range:
     return seeds
 
 
-def runner_of(run: str) -> Callable[[int], Any]:
+def module_of(run: str) -> Run:
     """What makes an outcome of a seed."""
-    runner: Callable[[int], Any] = importlib.import_module(RUNS[run]).run_seed
-    return runner
+    return cast("Run", sys.modules[__name__] if run == "mesh" else importlib.import_module(RUNS[run]))
 
 
-def _outcomes(run: str, seeds: Iterable[int], cut: Cut, jobs: int) -> Iterator[Any]:
+def _outcomes(run: str, seeds: Iterable[int], cut: Cut, jobs: int) -> Iterator[Showing]:
     """In the order of the seeds. What a seed raises names it."""
     one = partial(_outcome, run, cut)
     if jobs == 1:
@@ -397,9 +414,9 @@ def _outcomes(run: str, seeds: Iterable[int], cut: Cut, jobs: int) -> Iterator[A
         yield from pool.map(one, seeds, chunksize=10)
 
 
-def _outcome(run: str, cut: Cut, seed: int) -> Any:
+def _outcome(run: str, cut: Cut, seed: int) -> Showing:
     try:
-        return run_seed(seed, cut) if run == "mesh" else runner_of(run)(seed)
+        return module_of(run).run_seed(seed, cut)
     except Exception as error:  # noqa: BLE001 -- whatever broke, a seed found it, and the others are to be tried
         return Outcome(seed, 0, [(type(error).__name__, " ".join(str(error).split())[:500])], "")
 
@@ -420,32 +437,9 @@ def replay(seed: int, cut: Cut = WHOLE, run: str = "mesh") -> str:
     return " ".join([*words, "--history"])
 
 
-def shrunk(failed: Outcome, cut: Cut = WHOLE) -> Cut:
-    """Leaves out one thing after the other as long as the same invariant breaks; each such run is exact by itself."""
-    wanted = failed.violations[0][0]
-    again = True
-    while again:
-        again = False
-        for smaller in _smaller(failed.seed, cut):
-            if any(invariant == wanted for invariant, _ in run_seed(failed.seed, smaller).violations):
-                cut, again = smaller, True
-                break
-    return cut
-
-
-def _smaller(seed: int, cut: Cut) -> Iterator[Cut]:
-    """The halves first, then one by one."""
-    faults = [number for number in range(len(faults_of(seed).kinds())) if number not in cut.faults]
-    tasks = [number for number in range(TASKS) if number not in cut.tasks]
-    if not cut.extras:
-        yield replace(cut, extras=True)
-    if not cut.noise:
-        yield replace(cut, noise=True)
-    for size in sorted({len(faults), len(faults) // 2, 1} - {0}, reverse=True):
-        for begin in range(0, len(faults), size):
-            yield replace(cut, faults=cut.faults | {*faults[begin : begin + size]})
-    for number in tasks[: len(tasks) if len(tasks) > 1 else 0]:
-        yield replace(cut, tasks=cut.tasks | {number})
+def shrunk(failed: Showing, run: str = "mesh", cut: Cut = WHOLE) -> Cut:
+    """The least of it in which the same invariant breaks."""
+    return Shrinking(module_of(run), failed.seed, failed.violations[0][0]).least(cut)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
@@ -15,7 +15,7 @@ from model_on_paper import ModelOnPaper
 from programs import AGENTS, Job, Note
 from watching import Watch, WatchedLog, WatchedProcessor
 
-from aiosv3.agents import Agent, AgentSetup, AgentTenure
+from aiosv3.agents import Agent, AgentSetup, AgentTenure, Guarantee
 from aiosv3.agents.mailbox import message_record
 from aiosv3.agents.people import approval_content
 from aiosv3.agents.worker.desk import DeskSetup, DeskTenure
@@ -48,7 +48,7 @@ from aiosv3.streams.metrics import MetricsCatalogue, ProcessorMetrics
 from aiosv3.streams.offsets import SET_ROOM
 from aiosv3.streams.partitioner import murmur2_partition
 from aiosv3.streams.tenure import Tenure, Wiring
-from aiosv3.streams.testing import MemoryClaims, ProcessContext, Simulation
+from aiosv3.streams.testing import MemoryClaims, ProcessContext, Simulation, TopicSettings
 from aiosv3.streams.truncation import KEPT_S
 from aiosv3.tools import Secrets, ServedTools, ServerPolicy, ToolCall, ToolSpec, ToolWorker, Zone
 from aiosv3.tools.errors import ServerUnavailable
@@ -60,6 +60,11 @@ PARTITIONS = 2
 POOLS = ("near", "far")
 MASTERS = MasterKeys.parse(new_master_keys())
 ZONE = Zone("office", Clearance.RESTRICTED)
+ASKED_MS, ANSWERED_MS, LAG_MS = 300_000, 600_000, 120_000
+"""Where logs age: how long inputs and own logs are kept, and how old what is compacted must be.
+
+In life a week, thirty days and a day: longer than any message is on its way, each of them.
+"""
 PRICE = Price(1_000_000, 1_000_000)
 """A micro-dollar a token: what a call costs is what it has used."""
 
@@ -168,6 +173,10 @@ class SimulatedMesh:
     """The class from which on content is sealed."""
     remembers: bool = False
     """There are memory workers."""
+    lapsed: bool = False
+    """Groups have forgotten what they had committed, and results are deleted: what was parked once may seem open."""
+    once: bool = False
+    """Results go in transactions (``exactly_once``)."""
     kept: float = KEPT_S
     """Seconds after a commit at which the journal below its base is deleted."""
     claims: MemoryClaims = field(default_factory=MemoryClaims)
@@ -196,26 +205,36 @@ class SimulatedMesh:
         aside = (self.topics.deltas(), self.topics.approvals(), self.topics.ledger(), self.topics.dead_letters())
         self.sim.fateful = lambda place: not place.startswith(aside)
         self.sim.broker.archive = True
-        create = self.sim.broker.create_topic
+        for name, partitions, settings in self._logs():
+            self.sim.broker.create_topic(name, partitions, settings)
+
+    def _logs(self) -> Iterator[tuple[str, int, TopicSettings]]:
+        """Every topic as a project makes it, but for how long is kept what."""
+        topics, ever = self.topics, TopicSettings()
+        asked, answered = TopicSettings(retention_ms=ASKED_MS), TopicSettings(retention_ms=ANSWERED_MS)
+        newest = TopicSettings("compact", compaction_lag_ms=LAG_MS)
         for name in AGENTS:
-            for topic in (self.topics.tasks(name), self.topics.journal(name), self.topics.results(name)):
-                create(topic, PARTITIONS)
+            yield from ((topics.tasks(name), PARTITIONS, asked), (topics.results(name), PARTITIONS, answered))
+            yield topics.journal(name), PARTITIONS, ever
             if AGENTS[name].state_type is not None:
-                create(self.topics.state(name), PARTITIONS)
-        for topic in (self.topics.prompts(), self.topics.decisions(), self.topics.router_journal()):
-            create(topic, PARTITIONS)
-        create(self.topics.dead_letters(), PARTITIONS)
-        create(self.topics.keys(), 1)
-        create(self.topics.ledger(), PARTITIONS)
-        create(self.topics.approvals(), PARTITIONS)
-        create(self.topics.deltas(), PARTITIONS)
-        for topic in (self.topics.tools(ZONE.name), self.topics.tool_results(ZONE.name)):
-            create(topic, PARTITIONS)
-        for topic in (self.topics.memory_queries(), self.topics.memory_events(), self.topics.memory_state()):
-            create(topic, PARTITIONS)
+                yield topics.state(name), PARTITIONS, newest
+        for name in (topics.prompts(), topics.tools(ZONE.name), topics.memory_queries()):
+            yield name, PARTITIONS, asked
+        for name in (topics.decisions(), topics.tool_results(ZONE.name), topics.dead_letters()):
+            yield name, PARTITIONS, answered
         for pool in POOLS:
-            create(self.topics.pool_prompts(pool), PARTITIONS)
-            create(self.topics.completions(pool), PARTITIONS)
+            yield from (
+                (topics.pool_prompts(pool), PARTITIONS, asked),
+                (topics.completions(pool), PARTITIONS, answered),
+            )
+        for name in (topics.router_journal(), topics.memory_events()):
+            yield name, PARTITIONS, ever
+        yield from ((topics.ledger(), PARTITIONS, newest), (topics.memory_state(), PARTITIONS, newest))
+        yield from (
+            (topics.approvals(), PARTITIONS, TopicSettings("compact")),
+            (topics.keys(), 1, TopicSettings("compact")),
+        )
+        yield topics.deltas(), PARTITIONS, ever
 
     # -- processes ------------------------------------------------------------------------------------------------
 
@@ -248,6 +267,7 @@ class SimulatedMesh:
             clock=process.clock_ms,
             metrics=_metrics(process.name),
             set_room=self.pressure.set_room,
+            own_kept_ms=ASKED_MS,
         )
 
     async def _serve(self, wiring: Wiring, open_tenure: Any) -> None:
@@ -266,8 +286,9 @@ class SimulatedMesh:
     async def _agent(self, name: str, process: ProcessContext) -> None:
         topics = self.topics
         wiring = self._wiring(process, f"agent.{name}", topics.tasks(name), topics.results(name), topics.journal(name))
+        code = self.code.get(name, AGENTS[name])
         setup = AgentSetup(
-            self.code.get(name, AGENTS[name]),
+            replace(code, guarantee=Guarantee.EXACTLY_ONCE) if self.once else code,
             self.schemas[name],
             self.codec,
             self.store,
@@ -477,6 +498,7 @@ class SimulatedMesh:
         running = asyncio.get_running_loop()
         process = next(process.name for process in self.sim.processes if process.deterministic is running)
         watch = self.watches[process]
+        watch.acts(step_key)
         for partition in range(PARTITIONS):
             for record in self.sim.broker.records(watch.marks, partition):
                 if record.header("ce_id") == step_key.encode() and record.offset < watch.mine.get(partition, -1):

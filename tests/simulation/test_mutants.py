@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from mutants import ROOT, find_apart, source_of
+from mutants import ROOT, find_apart, sources_of
 from mutations import ELSEWHERE, MUTANTS, Mutant
+from simulate import module_of
 
 RULES = range(1, 29)
 QUICK = (
@@ -22,8 +23,9 @@ SOON = 60
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_fits_its_source(mutant: Mutant) -> None:
-    assert source_of(mutant) != (ROOT / mutant.file).read_text(encoding="utf-8")
-    compile(source_of(mutant), mutant.file, "exec")
+    for file, text in sources_of(mutant).items():
+        assert text != (ROOT / file).read_text(encoding="utf-8")
+        compile(text, file, "exec")
 
 
 def test_names_are_unique() -> None:
@@ -63,7 +65,23 @@ def test_the_quickest_are_found(name: str) -> None:
     assert finding.invariant
 
 
+@pytest.mark.parametrize("name", ["a_pool_below_the_class", "what_does_not_fit_is_forwarded"])
+def test_a_failure_of_the_code_is_shrunk_and_replays(name: str) -> None:
+    """The least of the seed breaks the same invariant, in the same way each time; these need no fault and few tasks."""
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
+    finding = find_apart(mutant, 0, SOON, shrink=True)
+    run = module_of(mutant.run)
+    assert f"--seed {finding.seed} " in finding.least
+    assert len(_numbers("faults", finding.least)) == len(run.faults_of(finding.seed or 0).kinds()) > 0
+    assert run.TASKS - 4 <= len(_numbers("tasks", finding.least)) < run.TASKS
+
+
+def _numbers(of: str, command: str) -> list[str]:
+    found = re.search(rf"--without-{of} (\S+)", command)
+    return found[1].split(",") if found else []
+
+
 def test_a_mutant_without_its_text_is_none() -> None:
     nowhere = Mutant("nowhere", "router/aiosv3/router/router.py", "no such text", "")
     with pytest.raises(ValueError, match="0 times"):
-        source_of(nowhere)
+        sources_of(nowhere)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import programs
 import pytest
-from simulate import RUNS, WHOLE, Cut, cleaned, faults_of, replay, run_seed, runner_of, seeds_of
+from shrinking import WHOLE, Cut
+from simulate import RUNS, cleaned, faults_of, module_of, replay, run_seed, seeds_of
 
 from aiosv3.agents import Context
 
 HERE = Path(__file__).parent
-SEEDS = {"mesh": (7, 8), "money": (3,), "memory": (4,), "sealed": (1,)}
+SEEDS = {"mesh": (7, 8), "money": (3,), "memory": (4,), "sealed": (1,), "ahead": (2,)}
 """Of the mesh one with memory and one whose logs are cleaned."""
 _AGAIN = (
     "import logging, sys; logging.disable(logging.CRITICAL); import simulate, test_replaying;"
@@ -27,7 +28,7 @@ _AGAIN = (
 
 def told(run: str, seed: int) -> str:
     """A hash over all that happened."""
-    return hashlib.sha256(runner_of(run)(seed).history.encode()).hexdigest()
+    return hashlib.sha256(module_of(run).run_seed(seed).history.encode()).hexdigest()
 
 
 def test_every_run_has_its_seeds() -> None:

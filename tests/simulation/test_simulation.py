@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import simulate
+from shrinking import WHOLE, Cut
 from simulate import run_seed
 
 SEEDS = 24
@@ -28,7 +29,7 @@ def test_what_fails_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) 
     seed = next(seed for seed in range(1, 50) if {"kills", "rebalances"} <= {*simulate.faults_of(seed).kinds()})
     kinds = simulate.faults_of(seed).kinds()
 
-    def run(_seed: int, cut: simulate.Cut = simulate.WHOLE) -> simulate.Outcome:
+    def run(_seed: int, cut: Cut = WHOLE) -> simulate.Outcome:
         struck = {kind for number, kind in enumerate(kinds) if number not in cut.faults}
         broken = "kills" in struck and 3 not in cut.tasks
         return simulate.Outcome(seed, 0, [("lost", "T3")] if broken else [], "")
@@ -42,7 +43,19 @@ def test_what_fails_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_cut_seed_runs_without_what_was_cut() -> None:
-    cut = simulate.Cut(frozenset(range(40)), frozenset({0, 2, 4, 5}), extras=True, noise=True)
+    cut = Cut(frozenset(range(40)), frozenset({0, 2, 4, 5}), extras=True, noise=True)
     outcome = run_seed(7, cut)
     assert not outcome.violations
     assert " killed " not in outcome.history
+
+
+@pytest.mark.parametrize("name", sorted(simulate.RUNS))
+def test_every_run_can_be_cut(name: str) -> None:
+    """One task is left, and nothing happens to it."""
+    run = simulate.module_of(name)
+    faults = run.faults_of(3).kinds()
+    cut = Cut(frozenset(range(len(faults))), frozenset(range(1, run.TASKS)), extras=True, noise=True)
+    outcome = run.run_seed(3, cut)
+    assert outcome.violations == []
+    assert " killed " not in outcome.history
+    assert len(outcome.history) < len(run.run_seed(3).history)
