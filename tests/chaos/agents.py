@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from aiosv3.agents import Context, ModelUnavailable, agent, tool
 
-RUNS = "runs.log"
+RUNS = "runs.txt"
 """In the folder where the worker was started: each execution of a function of ``ctx.run``, as it began."""
 
 _TRIES = 60
@@ -35,6 +35,7 @@ class Done(BaseModel):
     answer: str
     stamped: int = 0
     noted: str = ""
+    forgot: bool = False
 
 
 class Turn(BaseModel):
@@ -80,7 +81,7 @@ async def _asked(ctx: Context[Any], prompt: str) -> str:
 
 @agent
 async def steps(ctx: Context, work: Work) -> Done:
-    """A function, a model, a tool, and for some tasks memory."""
+    """A function, a model, a tool, and for some tasks memory, a third of which they forget again."""
     drawn = await ctx.run(_draw, output_type=int)
     answer = await _asked(ctx, f"task {work.number} wants {work.seconds} seconds")
     stamped = await ctx.call(stamp, path="/desk", body={"number": work.number})
@@ -88,7 +89,10 @@ async def steps(ctx: Context, work: Work) -> Done:
     if work.number % 4 == 0:
         memory = await ctx.remember(f"fact {work.number}", subject=f"subject {work.number}", scope="tenant")
         noted = memory.id
-    return Done(number=work.number, drawn=drawn, answer=answer, stamped=stamped["number"], noted=noted)
+    forgot = work.number % 12 == 0
+    if forgot:
+        await ctx.forget(id=noted)
+    return Done(number=work.number, drawn=drawn, answer=answer, stamped=stamped["number"], noted=noted, forgot=forgot)
 
 
 @agent(order="serial", state=Count)

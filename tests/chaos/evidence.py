@@ -39,7 +39,7 @@ class Reading:
         acts = [self._models(outside), self._tools(outside)]
         acts += [self._functions(name, workers, marks[name]) for name in ("steps",)]
         seen = {
-            name: [(task_id, place, self._result(value)[0]) for task_id, place, value in rows]
+            name: [(task_id, place, self.result(value)[0]) for task_id, place, value in rows]
             for name, rows in watcher.seen.items()
         }
         return Evidence(lanes, acts, sender.acked, seen, workers.ended)
@@ -59,12 +59,14 @@ class Reading:
 
     def _tasks(self, name: str) -> Iterator[Task]:
         met: set[str] = set()
-        for message in self._messages(f"tasks.{name}"):
+        for message in self.messages(f"tasks.{name}"):
             task_id = header(message, "ce_id") or ""
             if task_id not in met:
                 met.add(task_id)
                 key = (message.key() or b"").decode()
-                yield Task(task_id, key, _place(message), message.timestamp()[1], self._number(message.value() or b""))
+                yield Task(
+                    task_id, key, place_of(message), message.timestamp()[1], self._number(message.value() or b"")
+                )
 
     def _number(self, value: bytes) -> int | None:
         if value.startswith(b"{"):
@@ -72,16 +74,17 @@ class Reading:
         return int(self.codec.decode(value).datum["content"]["number"])
 
     def _results(self, name: str) -> Iterator[Result]:
-        for message in self._messages(f"results.{name}"):
+        for message in self.messages(f"results.{name}"):
             task_id = header(message, "ce_id") or ""
             if message.value() is not None:
-                said, datum = self._result(message.value() or b"")
+                said, datum = self.result(message.value() or b"")
                 content = datum["content"] or {}
                 fine = datum["outcome"] == "OK"
                 number, count = content.get("number"), content.get("count")
-                yield Result(task_id, _place(message), message.timestamp()[1], said, fine, number, count)
+                yield Result(task_id, place_of(message), message.timestamp()[1], said, fine, number, count)
 
-    def _result(self, value: bytes) -> tuple[str, dict[str, Any]]:
+    def result(self, value: bytes) -> tuple[str, dict[str, Any]]:
+        """What a result says: comparable, and as it is."""
         datum = self.codec.decode(value).datum
         said = [datum["outcome"], datum["content"], datum["error"]]
         return json.dumps(said, sort_keys=True, default=str), datum
@@ -91,10 +94,10 @@ class Reading:
         for message, record in self._journal(name):
             if record.kind is JournalKind.STARTED and record.task_id not in met:
                 met.add(record.task_id)
-                yield Start(record.task_id, _place(message), message.timestamp()[1])
+                yield Start(record.task_id, place_of(message), message.timestamp()[1])
 
     def _journal(self, name: str) -> Iterator[tuple[Message, JournalRecord]]:
-        for message in self._messages(f"journal.{name}"):
+        for message in self.messages(f"journal.{name}"):
             if message.value() is not None:
                 yield message, self.codec.decode_as(JournalRecord, message.value() or b"")
 
@@ -103,29 +106,29 @@ class Reading:
     def _models(self, outside: Outside) -> Acts:
         topic = f"completions.{POOL}"
         answers = []
-        for message in self._messages(topic):
+        for message in self.messages(topic):
             if message.value() is None:
                 continue
             said = self.codec.decode_as(Completion, message.value() or b"")
             if said.outcome is Outcome.OK:
                 name = base_request_id(said.request_id)
-                answers.append(Answer(name, _place(message), message.timestamp()[1], said.epoch))
+                answers.append(Answer(name, place_of(message), message.timestamp()[1], said.epoch))
         acts = [_act(call, base_request_id(call.key)) for call in outside.models]
         return Acts("model", acts, answers, list(self._marks(topic)))
 
     def _tools(self, outside: Outside) -> Acts:
         topic = f"tool-results.{ZONE}"
         answers = []
-        for message in self._messages(topic):
+        for message in self.messages(topic):
             if message.value() is not None:
                 datum = self.codec.decode(message.value() or b"").datum
                 epoch = int(datum.get("epoch", -1))
-                answers.append(Answer(str(datum["request_id"]), _place(message), message.timestamp()[1], epoch))
+                answers.append(Answer(str(datum["request_id"]), place_of(message), message.timestamp()[1], epoch))
         return Acts("tool", [_act(call, call.key) for call in outside.tools], answers, list(self._marks(topic)))
 
     def _functions(self, name: str, workers: Workers, marks: list[Mark]) -> Acts:
         answers = [
-            Answer(f"{record.task_id}/{record.step_id}", _place(message), message.timestamp()[1])
+            Answer(f"{record.task_id}/{record.step_id}", place_of(message), message.timestamp()[1])
             for message, record in self._journal(name)
             if record.kind is JournalKind.VALUE
         ]
@@ -136,11 +139,12 @@ class Reading:
     # -- records ------------------------------------------------------------------------------------------------------
 
     def _marks(self, topic: str) -> Iterator[Mark]:
-        for message in self._messages(topic):
+        for message in self.messages(topic):
             if message.value() is None and header(message, "ce_type") == OWNER_TYPE:
-                yield Mark(_place(message), message.timestamp()[1])
+                yield Mark(place_of(message), message.timestamp()[1])
 
-    def _messages(self, topic: str) -> list[Message]:
+    def messages(self, topic: str) -> list[Message]:
+        """What a topic holds that was not put there to be unreadable."""
         return [message for message in self.reader.messages(self.prefix + topic) if not _is_poison(message)]
 
 
@@ -152,5 +156,6 @@ def _act(call: Call, key: str) -> Act:
     return Act(key, call.at, call.by, call.ended not in {None, "answered"})
 
 
-def _place(message: Message) -> Place:
+def place_of(message: Message) -> Place:
+    """Where a record is."""
     return Place(message.partition() or 0, message.offset() or 0)

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
+from tests.chaos.afterwards import Afterwards
+from tests.chaos.books import check_money
 from tests.chaos.brokers import Brokers, Single
 from tests.chaos.checker import KINDS, Evidence, Violation, check, in_flight
 from tests.chaos.clients import Sender, Watcher
 from tests.chaos.endpoint import Outside
 from tests.chaos.evidence import Reading
 from tests.chaos.history import History, read_history
+from tests.chaos.remembered import check_memory
 from tests.chaos.workers import AGENTS, EVERYBODY, POOL, ZONE, Workers
 
 from aiosv3.app.localstack.kafka import KafkaServer
@@ -56,6 +59,8 @@ class Report:
     calls: int = 0
     faults: int = 0
     in_flight: int = 0
+    settled: int = 0
+    remembered: int = 0
     longest_gap_s: float = 0.0
     fell: list[str] = field(default_factory=list)
     """Workers that ended by themselves."""
@@ -94,6 +99,8 @@ class Stage:
         self.outside = Outside()
         self.brokers: Brokers | None = None
         self._shared = bootstrap
+        self.stuck = False
+        """Tasks did not end in time."""
         self.fell: list[str] = []
         self.kept: dict[str, Any] = {}
         """What a scenario prepares for its faults."""
@@ -179,8 +186,20 @@ class Stage:
         self._heal()
         self._drain()
         self.watcher.close()
-        evidence = Reading.of(self.plain, self.workers).evidence(self.workers, self.sender, self.watcher, self.outside)
-        return self._report(evidence)
+        return self._verdict()
+
+    def _verdict(self) -> Report:
+        """Where tasks did not end, each worker says where it stands, and nothing more is asked of it."""
+        reading = Reading.of(self.plain, self.workers)
+        if self.stuck:
+            self.workers.abort()
+        report = self._report(reading.evidence(self.workers, self.sender, self.watcher, self.outside))
+        if not self.stuck:
+            after = Afterwards(reading, self.workers, self.outside)
+            money, memory = after.money(), after.memory()
+            report.settled, report.remembered = len(money.settlements), len(memory.told)
+            report.violations += [*check_money(money), *check_memory(memory)]
+        return report
 
     def _workers(self) -> Workers:
         bootstrap = self.brokers.bootstrap if self.brokers is not None else self._shared
@@ -216,6 +235,7 @@ class Stage:
             self.wait(self._done, "a result of every task", _END_S)
         except TimeoutError as error:
             (self.folder / "stuck.txt").write_text(str(error), encoding="utf-8")
+            self.stuck = True
 
     def _done(self) -> bool:
         return all(set(self.sender.acked[agent]) <= self.watcher.first[agent] for agent in AGENTS)
