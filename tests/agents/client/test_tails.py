@@ -70,7 +70,9 @@ async def test_the_end_of_a_transaction_is_reached_without_a_record(office: Any)
     tail = await Tails(office.link()).at("t", 0)
     heard: list[bytes | None] = []
     tail.listen(None, lambda r: heard.append(r.header("ce_id")))
-    office.broker.append_in_transaction([Outgoing("t", 0, None, b"", [("ce_id", b"once")])], office.broker.fence("t", 0))
+    office.broker.append_in_transaction(
+        [Outgoing("t", 0, None, b"", [("ce_id", b"once")])], office.broker.fence("t", 0)
+    )
     end = await tail.end()
     assert end == 2
     async with asyncio.timeout(SECONDS):
