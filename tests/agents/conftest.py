@@ -35,6 +35,8 @@ from aiosv3.streams.testing.network import Arrive, Lane
 
 SECRET: Final = b"a secret of tests"
 EPOCH_MS: Final = 1_750_000_000_000
+OWN_KEPT_MS: Final = 100_000
+"""On this stage logs may be cut above what is so old."""
 OWNER: Final = OWNER_TYPE.encode()
 CANCEL: Final = CANCEL_TYPE.encode()
 Program = Callable[[Context, Any], Awaitable[Any]]
@@ -236,7 +238,17 @@ class Worker:
         self.member = MemoryMember(stage.broker, self.log, f"agent.{agent.name}", inputs, journal)
         metrics = MetricsCatalogue().processor(name)
         clock = stage.clock_ms
-        self.wiring = Wiring(name, inputs, topics.results(agent.name), journal, self.log, self.member, clock, metrics)
+        self.wiring = Wiring(
+            name,
+            inputs,
+            topics.results(agent.name),
+            journal,
+            self.log,
+            self.member,
+            clock,
+            metrics,
+            own_kept_ms=OWN_KEPT_MS,
+        )
         schemas = AgentSchemas(agent.name, agent.input_type, agent.output_type, topics, agent.state_type)
         stage.finish(schemas.register(store))
         if agent.state_type is not None:

@@ -29,7 +29,7 @@ FIRST_SENT: Final = "first-sent"
 POISON: Final = b"poison"
 
 
-OWN_KEPT_MS = 1_800_000
+OWN_KEPT_MS: Final = 1_800_000
 """On this stage logs may be cut above what is half an hour old."""
 
 

@@ -212,13 +212,14 @@ class Appender:
         """A producer with a fatal error never sends again: what it holds is unknown, and another goes on."""
         _LOG.error("producer replaced after a fatal error: %s", self._watch.fatal)
         self._purge()
-        self._hand_over()
+        silent = len(self._producer)
         self._watch.fatal = None
         self._producer = self._create()
-        self._call(self._begin_again)
+        self._call(self._begin_again, silent)
 
-    def _begin_again(self) -> None:
-        self._unacknowledged = 0  # also of what the last one was silent about
+    def _begin_again(self, silent: int) -> None:
+        """``silent``: of so many the last one will not say what has become of them."""
+        self._unacknowledged -= silent
         self._drain()
 
     def _purge(self) -> None:
