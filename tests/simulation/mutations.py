@@ -99,8 +99,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "            await self.own.fence()\n",
         "            pass\n",
         promise='With `@agent(guarantee="exactly_once")` a reader of committed records finds one record',
-        seed=389,
-        by="copies",
+        tests=("tests/agents/worker/test_tenure_once.py",),
+        seed=0,
+        by="test",
     ),
     Mutant(
         "what_was_aborted_is_read",
