@@ -199,3 +199,18 @@ def test_started_that_is_refused_is_appended_again(recorded: tuple[Worker, Recor
     worker.stage.loop.call_soon(told, AppendFailed("not now"))
     worker.stage.advance(1)
     assert [record for record, _ in log.appends] == [started, started]
+
+
+@pytest.mark.parametrize(("between", "topics"), [(0, ["aios.prompts"]), (1, [])])
+def test_rule_18_started_is_read_where_it_is_acknowledged_unless_something_stands_before_it(
+    recorded: tuple[Worker, Recorder], between: int, topics: list[str]
+) -> None:
+    """Nothing comes back here: what was appended went to the recorder."""
+    worker, log = recorded
+    worker.stage.task("t1")
+    worker.stage.settle()
+    ((_, told),) = log.appends
+    place = worker.tenure._journal.next + between
+    worker.stage.loop.call_soon(told, Appended(0, place, worker.stage.clock_ms()))
+    worker.stage.settle()
+    assert [record.topic for record, _ in log.appends[1:]] == topics
