@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from typing import Any
 
@@ -11,10 +10,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
-from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings, commits
+from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings, doubt
 from aiosv3.streams.log import Committed, Start
 
 from .conftest import PROTOCOLS, Cluster, Recorder
+from .nameless import Nameless
 
 pytestmark = pytest.mark.kafka
 
@@ -289,33 +289,119 @@ async def test_a_start_that_cannot_be_asked_for_is_asked_again(
             assert _offsets(listener, topic, partition) == list(range(100))
 
 
-async def test_a_commit_that_nobody_answers_does_not_end_the_reading(
+async def test_a_client_that_is_not_answered_is_replaced(
     cluster: Cluster, protocol: GroupProtocol, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As librdkafka loses one when a broker is killed: its caller would wait for ever, and the member with it."""
-    monkeypatch.setattr(commits, "ANSWER_S", 0.5)
+    """As librdkafka may never answer a commit, and never let go of a partition before it has."""
+    monkeypatch.setattr(doubt, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(doubt, "GRACE_S", 0.5)
     tasks = cluster.topics.create("tasks", 1)
     await cluster.append(tasks, 0, [b"x"] * 100)
-    never, lost = threading.Event(), list[int]()
+    made: list[Consumer] = []
 
     class Losing(Consumer):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
+
         def commit(self, *args: Any, **options: Any) -> Any:
-            if options["offsets"][0].offset == 100 and not lost:
-                lost.append(100)
-                never.wait()
-            return super().commit(*args, **options)
+            if self is not made[0] or options["offsets"][0].offset == 0:
+                return super().commit(*args, **options)
+            return None  # and nothing is heard of it
 
     listener = Recorder(tasks)
     member = cluster.member(topic_prefix + "g", listener, protocol=protocol, consumer_type=Losing)
     await member.join(listener)
-    await listener.until(lambda: sum(map(len, listener.seen.values())) == 100)
-    assert not await member.commit(0, Committed(100, "lost"))
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 100)
+    lost = asyncio.create_task(member.commit(0, Committed(100, "lost")))
     await cluster.append(tasks, 0, [b"y"] * 50)
-    await listener.until(lambda: sum(map(len, listener.seen.values())) == 150)
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 150)
+    await listener.until(lambda: ("lost", 0) in listener.events)
+    assert not await lost
+    await listener.until(lambda: listener.events[-1] == ("assigned", 0))
+    assert listener.commits[0] is None
     assert await member.commit(0, Committed(150, "heard"))
-    assert lost == [100]
-    await member.leave()
-    never.set()
+    assert len(made) == 2
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 300)
+    assert _offsets(listener, tasks, 0) == [*range(150), *range(150)]
+
+
+async def test_a_client_that_owns_nothing_and_reaches_nobody_is_replaced(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubt, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(doubt, "GRACE_S", 0.5)
+    tasks = cluster.topics.create("tasks", 1)
+    made: list[Consumer] = []
+    second = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Lonely(Consumer):
+        asked = 0
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
+            if len(made) == 2:
+                loop.call_soon_threadsafe(second.set)
+
+        def list_topics(self, *args: Any, **options: Any) -> Any:
+            self.asked += 1
+            if self is made[0] and self.asked > 1:  # the first is for the check of its topics
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            return super().list_topics(*args, **options)
+
+    owner, waiting = Recorder(tasks), Recorder(tasks)
+    first = cluster.member(topic_prefix + "g", owner, protocol=protocol)
+    await first.join(owner)
+    await owner.until(lambda: 0 in owner.owned)
+    await cluster.member(topic_prefix + "g", waiting, protocol=protocol, consumer_type=Lonely).join(waiting)
+    async with asyncio.timeout(30):
+        await second.wait()
+    assert owner.events == [("assigned", 0)]
+    await first.leave()
+    await waiting.until(lambda: 0 in waiting.owned)
+    assert len(made) == 2
+
+
+async def test_a_cluster_that_names_no_broker_for_a_moment_does_not_end_the_work(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    """librdkafka then drops all that it knows. Who waits for a commit keeps it from asking again (its bug 5301)."""
+    tasks = cluster.topics.create("tasks", 4)
+    listener = Recorder(tasks)
+    async with Nameless(cluster.connection.bootstrap).open() as way:
+        member = KafkaMember(Connection(way.bootstrap), topic_prefix + "g", tasks, protocol=protocol)
+        listener.member = member
+        await member.join(listener)
+        await listener.until(lambda: len(listener.owned) == 4)
+
+        async def commit_all() -> None:
+            while True:
+                for partition in list(listener.owned):
+                    await member.commit(partition, Committed(len(_offsets(listener, tasks, partition)), ""))
+                await asyncio.sleep(0)
+
+        committing = asyncio.create_task(commit_all())
+        for partition in range(4):
+            await cluster.append(tasks, partition, [b"x"] * 25)
+        await listener.until(lambda: sum(map(len, listener.seen.values())) == 100)
+        way.stand_still()
+        way.asked.clear()
+        async with asyncio.timeout(30):
+            await way.asked.wait()  # as a request has timed out
+            way.names_none = True
+            way.go_on()
+            await way.told.wait()
+        way.names_none = False
+        for partition in range(4):
+            await cluster.append(tasks, partition, [b"y"] * 25)
+        await listener.until(lambda: all(_offsets(listener, tasks, p)[-1:] == [49] for p in range(4)))
+        committing.cancel()
+        async with asyncio.timeout(30):
+            while not await member.commit(0, Committed(50, "heard")):
+                pass
+        await member.leave()
 
 
 async def test_last_commits_stand_though_a_closing_client_refuses_them(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from aiosv3.streams.errors import BrokerUnavailable
+from aiosv3.streams.errors import BrokerUnavailable, DataLost
 from aiosv3.streams.kafka import Connection, KafkaRefused, reader
-from aiosv3.streams.kafka.reader import Place, RangeReader
+from aiosv3.streams.kafka.reader import Place, RangeReader, Readers
 
 
 class Moving:
@@ -128,3 +129,35 @@ def test_a_topic_is_looked_up_before_it_is_read_the_first_time(monkeypatch: pyte
     for place in (Place("a", 0, 0), Place("a", 1, 0), Place("b", 0, 0)):
         assert found.batch(place, 5) == ([], 5)
     assert consumer.asked == ["look up a", "read a[0]", "read a[1]", "look up b", "read b[0]"]
+
+
+async def test_a_reader_that_reached_no_broker_is_not_used_again() -> None:
+    """librdkafka can lose its brokers for good; who is told anything else by a broker goes on with the same client."""
+    made: list[_Reader] = []
+
+    def create() -> Any:
+        made.append(_Reader())
+        return made[-1]
+
+    readers = Readers(create, 1)
+    for failure in (DataLost("tasks", 0, 1, 2), BrokerUnavailable("none answered"), BrokerUnavailable("nor now")):
+        with pytest.raises(type(failure)):
+            await readers.ask(partial(_fail, failure))
+    assert await readers.ask(lambda reader: made.index(cast("_Reader", reader))) == 2
+    assert [reader.gone for reader in made] == [True, True, False]
+    await readers.close()
+
+
+class _Reader:
+    at = None
+    gone = False
+
+    def let_go(self) -> None:
+        self.gone = True
+
+    def close(self) -> None:
+        assert not self.gone
+
+
+def _fail(failure: Exception, _: object) -> None:
+    raise failure

@@ -1,12 +1,11 @@
-"""Commits of a group member, whose answers are waited for, but not for ever."""
+"""Commits of a group member: sent, and answered in one of the next polls, or never."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from queue import Empty, SimpleQueue
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -16,54 +15,120 @@ from aiosv3.streams.kafka.lease import Lease
 from aiosv3.streams.log import Committed
 
 _LOG = logging.getLogger("aiosv3.streams.kafka")
-_PAUSE: Final = 0.05
-ANSWER_S: Final = 15.0
-"""A request of librdkafka ends after ``socket.timeout.ms``, ten seconds here: what takes longer has got lost."""
+_TRIES: Final = 3
+_PAUSE_S: Final = 0.05
+_OVERDUE_S: Final = 10.0
+"""As long as librdkafka lets a request to a broker wait (``socket.timeout.ms``)."""
+
+Answered: TypeAlias = Callable[[bool], None]
+
+
+class _Sent(NamedTuple):
+    place: TopicPartition
+    since: float
+    at: float
+    answered: Answered
+    tries: int
 
 
 class Commits:
-    """One at a time, for the thread of the member.
+    """One at a time for each partition, all by the thread of the member.
 
-    librdkafka's own wait has no end, and there may be no answer: it loses a commit that is under way when the broker is
-    killed. Whoever waited for that would never poll again. So another thread waits; one that is left behind stays.
+    None is waited for. A commit that is under way when its client loses all its brokers has no answer, ever, and
+    librdkafka's own wait for one has no end: nobody else, ``poll`` least of all, gets into the consumer meanwhile.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, lease: Lease) -> None:
-        self._consumer = consumer
+    def __init__(self, topic: str, lease: Lease) -> None:
         self._topic = topic
         self._lease = lease
-        self.lost = 0
-        """How many never got an answer: as many threads are still in a call of the consumer."""
+        self._consumer: Consumer
+        self._sent: dict[int, list[_Sent]] = {}
+        self._next: dict[int, _Sent] = {}
+        self._given_up: list[_Sent] = []
 
-    def send(self, partition: int, committed: Committed, tries: int = 1, *, inside: bool) -> bool:
-        """True if the broker takes it. ``inside`` a call of the consumer nobody else gets into it: no end then."""
-        sent = self._lease.trying()
+    def use(self, consumer: Consumer) -> None:
+        """Its configuration has :meth:`on_commit`."""
+        self._consumer = consumer
+
+    def send(self, partition: int, committed: Committed, answered: Answered) -> None:
+        """``answered`` hears whether the broker has taken it. Behind one that is under way only the newest waits."""
+        sent = self._made(partition, committed, answered)
+        if partition not in self._sent:
+            self._send(sent)
+        else:
+            self._drop_next(partition)
+            self._next[partition] = sent
+
+    def send_last(self, partition: int, committed: Committed, answered: Answered) -> None:
+        """Before the partition is given back, which librdkafka does when all that was sent till then is answered.
+
+        So it goes at once. Tried again where a moment may help.
+        """
+        self._drop_next(partition)
+        self._send(self._made(partition, committed, answered, _TRIES))
+
+    def under_way(self) -> bool:
+        """Whether any has no answer yet."""
+        return bool(self._sent)
+
+    def overdue(self) -> bool:
+        """Whether one has waited for too long. Until it is answered librdkafka gives no partition back, nor joins."""
+        by = time.monotonic() - _OVERDUE_S
+        return any(sent.since < by for of_one in [self._given_up, *self._sent.values()] for sent in of_one)
+
+    def give_up(self) -> None:
+        """The membership is lost: an answer that comes now proves nothing for the next one."""
+        under_way = [sent for of_one in self._sent.values() for sent in of_one]
+        self._given_up += under_way
+        self._sent.clear()
+        for sent in [*under_way, *self._next.values()]:
+            sent.answered(False)
+        self._next.clear()
+
+    def on_commit(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+        """librdkafka's callback, inside ``poll``."""
+        for place in places:
+            for sent in self._given_up + self._sent.get(place.partition, []):
+                if (sent.place.partition, sent.place.offset) == (place.partition, place.offset):
+                    self._heard(sent, error or place.error)
+                    break
+
+    def _heard(self, sent: _Sent, error: KafkaError | None) -> None:
+        if sent in self._given_up:
+            self._given_up.remove(sent)
+        else:
+            self._answer(sent, error)
+
+    def _made(self, partition: int, committed: Committed, answered: Answered, tries: int = 1) -> _Sent:
         place = TopicPartition(self._topic, partition, committed.offset, committed.metadata)
-        error = self._asked(place, inside=inside)
-        if error is None:
-            self._lease.proven(sent)
-            return True
-        if tries > 1 and error.code() in codes.PASSING:
-            time.sleep(_PAUSE)
-            return self.send(partition, committed, tries - 1, inside=inside)
-        level = logging.INFO if error.code() in codes.NOT_OWNER else logging.WARNING
-        _LOG.log(level, "%s[%d]: commit refused: %s", self._topic, partition, explain(error))
-        return False
+        return _Sent(place, time.monotonic(), self._lease.trying(), answered, tries)
 
-    def _asked(self, place: TopicPartition, *, inside: bool) -> KafkaError | None:
-        answer: SimpleQueue[KafkaError | None] = SimpleQueue()
-        if inside:
-            self._ask(place, answer)
-            return answer.get()
-        threading.Thread(target=self._ask, args=(place, answer), name="aiosv3-kafka-commit", daemon=True).start()
-        try:
-            return answer.get(timeout=ANSWER_S)
-        except Empty:
-            self.lost += 1
-            return KafkaError(codes.TIMED_OUT, f"no answer to a commit within {ANSWER_S:g} s")
+    def _drop_next(self, partition: int) -> None:
+        if (late := self._next.pop(partition, None)) is not None:
+            late.answered(False)
 
-    def _ask(self, place: TopicPartition, answer: SimpleQueue[KafkaError | None]) -> None:
+    def _send(self, sent: _Sent) -> None:
+        self._sent.setdefault(sent.place.partition, []).append(sent)
         try:
-            answer.put(self._consumer.commit(offsets=[place], asynchronous=False)[0].error)
+            self._consumer.commit(offsets=[sent.place], asynchronous=True)
         except KafkaException as failure:
-            answer.put(error_of(failure))
+            self._answer(sent, error_of(failure))
+
+    def _answer(self, sent: _Sent, error: KafkaError | None) -> None:
+        partition = sent.place.partition
+        under_way = self._sent[partition]
+        under_way.remove(sent)
+        if not under_way:
+            del self._sent[partition]
+        if error is not None and error.code() in codes.PASSING and sent.tries > 1:
+            time.sleep(_PAUSE_S)
+            self._send(sent._replace(tries=sent.tries - 1))
+            return
+        if error is None:
+            self._lease.proven(sent.at)
+        else:
+            level = logging.INFO if error.code() in codes.NOT_OWNER else logging.WARNING
+            _LOG.log(level, "%s[%d]: commit refused: %s", self._topic, partition, explain(error))
+        sent.answered(error is None)
+        if partition not in self._sent and (waiting := self._next.pop(partition, None)) is not None:
+            self._send(waiting._replace(since=time.monotonic(), at=self._lease.trying()))

@@ -1,4 +1,4 @@
-"""The thread of a group member: it alone touches the consumer, so no commit can run beside a rebalance."""
+"""The thread of a group member: it alone touches the consumer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 
 from aiosv3.schemas.errors import AiosError
 from aiosv3.streams.kafka import codes
-from aiosv3.streams.kafka.commits import Commits
-from aiosv3.streams.kafka.connection import ClientWatch, error_of, explain
+from aiosv3.streams.kafka.client import GroupClient
+from aiosv3.streams.kafka.connection import error_of, explain
+from aiosv3.streams.kafka.doubt import Doubt
 from aiosv3.streams.kafka.facts import PLACEHOLDER, Facts, check_topics, fetch, out_of_range
 from aiosv3.streams.kafka.lease import Lease
 from aiosv3.streams.kafka.messages import records_of
+from aiosv3.streams.kafka.owned import Owned, Subscription
 from aiosv3.streams.kafka.relay import Assignment, Relay
 from aiosv3.streams.log import Committed, Listener, Start
 
@@ -30,32 +32,6 @@ _BUSY: Final = 0.02  # a command waits for the poll in progress, which records e
 _WORK: Final = 2.0
 _TIMEOUT: Final = 5.0
 _AGAIN: Final = 1.0
-_TRIES: Final = 3
-
-
-class Subscription(NamedTuple):
-    """What a member reads. The journal is not subscribed: its partitions ride along."""
-
-    group: str
-    topic: str
-    journal: str | None
-
-
-class _Owned:
-    """A partition that the group gave us, and what is assigned to the consumer for it.
-
-    ``start`` is None while nothing is read from it: refused, not opened yet (``late``), or its
-    records are lost.
-    """
-
-    __slots__ = ("assigned", "committed", "late", "start", "told")
-
-    def __init__(self) -> None:
-        self.assigned: list[TopicPartition] = []
-        self.committed: Committed | None = None
-        self.start: Start | None = None
-        self.late = False
-        self.told = False  # the listener has it, and must be asked to give it back
 
 
 class GroupConsumer:
@@ -63,26 +39,25 @@ class GroupConsumer:
 
     def __init__(
         self,
-        create: Callable[[], Consumer],
+        create: Callable[[], GroupClient],
         subscription: Subscription,
         listener: Listener,
         lease: Lease,
-        watch: ClientWatch,
+        doubt: Doubt,
     ) -> None:
         self._create = create
         self._subscription = subscription
         self._listener = listener
         self._lease = lease
-        self._watch = watch
+        self._doubt = doubt
         self._loop = asyncio.get_running_loop()
         self._relay = Relay(self._loop, listener)
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._commands: deque[Callable[[], None]] = deque()
         self._leaving = False
-        self._owned: dict[int, _Owned] = {}
+        self._owned: dict[int, Owned] = {}
         self._busy_until = 0.0
         self._open_again_at = 0.0
-        self._called = False  # by the consumer, in one of its own calls
         self.ended = asyncio.Event()
 
     async def start(self) -> None:
@@ -130,29 +105,37 @@ class GroupConsumer:
 
     def _run(self) -> None:
         try:
-            self._consumer = self._create()
-            self._commits = Commits(self._consumer, self._subscription.topic, self._lease)
+            self._use(self._create())
             _, topic, journal = self._subscription
             check_topics(self._consumer, [topic] if journal is None else [topic, journal])
         except (KafkaException, AiosError) as failure:
             self._relay.call(self._failed, failure)
             return
         try:
-            self._consumer.subscribe(
-                [self._subscription.topic],
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_lost,
-            )
+            self._client.subscribe(self)
             self._relay.call(self._joined)
-            while not self._leaving and self._watch.fatal is None:
+            while not self._leaving and self._client.watch.fatal is None:
                 self._turn()
-            if self._watch.fatal is not None:
+            if self._client.watch.fatal is not None:
                 self._forget()  # fenced, say: another has its place, so there is nothing to give back
-            self._hear_if_unsure()  # and give all back before librdkafka closes: it may refuse a commit then
-            self._give_back(list(self._owned))
+            self._hear_if_unsure()
+            self._ask_back(list(self._owned))
+            self._client.hear_last()  # before librdkafka closes: it may refuse a commit then
         finally:
             self._close()
+
+    def _use(self, client: GroupClient) -> None:
+        self._client, self._consumer = client, client.consumer
+        self._doubt.heard()
+
+    def _replace(self) -> None:
+        """Nobody comes back from that: what this client had is lost, and another joins instead."""
+        group = self._subscription.group
+        _LOG.error("group %s: no answer, though brokers answer others: joining again with another client", group)
+        self._forget()
+        self._client.let_go()
+        self._use(self._create())
+        self._client.subscribe(self)
 
     def _joined(self) -> None:
         if not self._ready.done():
@@ -160,16 +143,14 @@ class GroupConsumer:
 
     def _failed(self, failure: Exception) -> None:
         if isinstance(failure, KafkaException):
-            failure = self._watch.failure(error_of(failure), f"joining {self._subscription.group}")
+            failure = self._client.watch.failure(error_of(failure), f"joining {self._subscription.group}")
         self.ended.set()
         if not self._ready.done():
             self._ready.set_exception(failure)
 
     def _close(self) -> None:
         try:
-            self._called = True
-            if not self._commits.lost:  # else somebody is in a call of it: the group notices the silence
-                self._consumer.close()  # calls _on_revoke
+            self._client.close()
         finally:
             self._forget()
             self._relay.call(self._end)
@@ -182,15 +163,15 @@ class GroupConsumer:
             self._open_late(now)
         if self._lease.due():
             self._renew()
+        if self._doubt.hopeless():
+            self._replace()
         if not self._relay.wait_if_behind(_IDLE):
             self._read(_BUSY if now < self._busy_until else _IDLE)
 
     def _read(self, wait: float) -> None:
-        self._called = True
         first = self._consumer.poll(wait)
         before = dict(self._owned)
         messages = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
-        self._called = False
         if not messages:
             return
         self._busy_until = time.monotonic() + _WORK
@@ -204,7 +185,7 @@ class GroupConsumer:
                 if (error := message.error()) is not None:
                     self._trouble(error, message)
 
-    def _readable(self, before: dict[int, _Owned]) -> set[int]:
+    def _readable(self, before: dict[int, Owned]) -> set[int]:
         """Partitions whose fetched records count, after a call that may have run rebalances half way through.
 
         One that went and came back in that call has records of both ownerships: it begins again.
@@ -228,7 +209,7 @@ class GroupConsumer:
             return
         if error.fatal():
             _LOG.critical("group %s: this member is out for good: %s", self._subscription.group, explain(error))
-        self._watch.on_error(error)
+        self._client.watch.on_error(error)
 
     def _data_lost(self, topic: str, partition: int, needed: int) -> None:
         owned = self._owned.get(partition)
@@ -251,25 +232,42 @@ class GroupConsumer:
         self._busy_until = time.monotonic() + _WORK
         self._hear_if_unsure()
         owned = self._owned.get(partition)
-        accepted = owned is not None and owned.start is not None and self._send(partition, committed)
-        if accepted and owned is not None:
-            owned.committed = committed
-        self._relay.settle(answer, value=accepted)
+        if owned is None or owned.start is None:
+            self._relay.settle(answer, value=False)
+            return
+
+        def answered(taken: bool) -> None:
+            if taken:
+                owned.committed = committed
+            self._answered(taken)
+            self._relay.settle(answer, value=taken)
+
+        self._client.commits.send(partition, committed, answered)
 
     def _hear_if_unsure(self) -> None:
         """Perhaps this process stood still: first hear whether its partitions were taken (rule 6)."""
         if not self._lease.held() and self._owned:
             self._read(0)
 
-    def _send(self, partition: int, committed: Committed, tries: int = 1) -> bool:
-        return self._commits.send(partition, committed, tries, inside=self._called)
-
     def _renew(self) -> None:
-        """Commits once more what is committed already: the answer proves that this member is counted in."""
+        """Commits once more what is committed already: the answer proves that this member is counted in.
+
+        One that has nothing to commit proves no more than that it reaches a broker.
+        """
+        if self._client.commits.under_way():
+            return
         for partition, owned in self._owned.items():
             if owned.start is not None:
-                self._send(partition, owned.committed or Committed(owned.start.input, PLACEHOLDER))
+                again = owned.committed or Committed(owned.start.input, PLACEHOLDER)
+                self._client.commits.send(partition, again, self._answered)
                 return
+        if self._client.answered() and not self._client.commits.overdue():
+            self._doubt.heard()
+
+    def _answered(self, taken: bool) -> None:
+        self._relay.release()
+        if taken and not self._client.commits.overdue():
+            self._doubt.heard()
 
     def _flow(self, topic: str, partition: int, *, on: bool) -> None:
         owned = self._owned.get(partition)
@@ -286,13 +284,14 @@ class GroupConsumer:
         if owned.told:
             self._relay.lost([partition])
         self._consumer.incremental_unassign(owned.assigned)
-        self._owned[partition] = _Owned()
+        self._owned[partition] = Owned()
         self._begin([partition])
 
-    def _on_assign(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
+    def on_assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """See :class:`aiosv3.streams.kafka.client.Rebalances`."""
         given = self._numbers(partitions)
         for partition in given:
-            self._owned[partition] = _Owned()
+            self._owned[partition] = Owned()
         self._begin(given)
 
     def _begin(self, partitions: Sequence[int]) -> None:
@@ -329,7 +328,7 @@ class GroupConsumer:
         try:
             facts = self._facts(late)
         except KafkaException as failure:
-            self._watch.on_error(error_of(failure))
+            self._client.watch.on_error(error_of(failure))
             return
         self._consumer.incremental_unassign([place for p in late for place in self._owned[p].assigned])
         self._open(facts)
@@ -350,7 +349,8 @@ class GroupConsumer:
         self._consumer.incremental_assign(places)
         self._consumer.resume(places)  # librdkafka keeps a pause when a partition goes and comes back
         self._consumer.pause(refused)
-        if self._lease.due():
+        if self._lease.due() and any(self._owned[partition].start is not None for partition in facts):
+            self._relay.hold()  # the listener hears of them when it may begin
             self._renew()
         self._relay.assigned(assignments)
 
@@ -363,20 +363,24 @@ class GroupConsumer:
             places.append(TopicPartition(journal, partition, start.journal))
         return places
 
-    def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        self._give_back([partition for partition in self._numbers(partitions) if partition in self._owned])
+    def on_revoke(self, partitions: Sequence[TopicPartition]) -> None:
+        """See :class:`aiosv3.streams.kafka.client.Rebalances`."""
+        going = [partition for partition in self._numbers(partitions) if partition in self._owned]
+        self._ask_back(going)
+        places = [place for partition in going for place in self._owned.pop(partition).assigned]
+        self._consumer.incremental_unassign(places)  # done when the last commits are answered
 
-    def _give_back(self, going: Sequence[int]) -> None:
-        """With their last commits, tried again where a moment may help: the next owner redoes what they lack."""
+    def _ask_back(self, going: Sequence[int]) -> None:
+        """And commits what the listener has to commit yet: the next owner redoes what that lacks."""
         told = [partition for partition in going if self._owned[partition].told]
         finals = self._relay.revoked(told) if told else {}
+        for partition in told:
+            self._owned[partition].told = False
         for partition, final in finals.items():
             if final is not None and self._owned[partition].start is not None:
-                self._send(partition, final, _TRIES)
-        places = [place for partition in going for place in self._owned.pop(partition).assigned]
-        self._consumer.incremental_unassign(places)
+                self._client.commits.send_last(partition, final, self._answered)
 
-    def _on_lost(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
+    def on_lost(self, _: Sequence[TopicPartition]) -> None:
         """All is lost, whatever the list says: it is the membership that went."""
         places = [place for owned in self._owned.values() for place in owned.assigned]
         self._forget()
@@ -384,6 +388,7 @@ class GroupConsumer:
 
     def _forget(self) -> None:
         self._lease.drop()
+        self._client.commits.give_up()
         told = [partition for partition, owned in self._owned.items() if owned.told]
         self._owned.clear()
         if told:

@@ -140,6 +140,7 @@ class KafkaLog:
         try:
             await asyncio.gather(*(asyncio.wrap_future(future) for future in futures.values()))
         except KafkaException as failure:
+            self._admin = None  # librdkafka can lose its brokers for good (see .doubt)
             error = error_of(failure)
             doing = f"deleting {topic}[{partition}] below {before}"
             raise self._watch.failure(error, doing) from failure

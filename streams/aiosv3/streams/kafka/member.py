@@ -12,9 +12,13 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
+from aiosv3.streams.kafka.client import GroupClient
+from aiosv3.streams.kafka.commits import Commits
 from aiosv3.streams.kafka.connection import ClientWatch, Connection
-from aiosv3.streams.kafka.consumer import GroupConsumer, Subscription
+from aiosv3.streams.kafka.consumer import GroupConsumer
+from aiosv3.streams.kafka.doubt import Doubt, reaches
 from aiosv3.streams.kafka.lease import Lease
+from aiosv3.streams.kafka.owned import Subscription
 from aiosv3.streams.kafka.protocol import CLASSIC_SESSION_MS, GroupProtocol, choose_group_protocol
 from aiosv3.streams.log import Committed, Listener
 
@@ -85,15 +89,20 @@ class KafkaMember:
         if self.protocol is None:
             static = self._settings.instance_id is not None
             self.protocol = await choose_group_protocol(self.connection, self._settings.session_ms, static=static)
-        watch = ClientWatch(self.connection, f"member {self._subscription.group}")
-        config = self.connection.config(
-            watch,
-            group_id=self._subscription.group,
-            **self._settings.config(),
-            **self.protocol.config(self._settings.instance_id),
-        )
+        group, topic, _ = self._subscription
+        settings = self._settings.config() | self.protocol.config(self._settings.instance_id)
+
         lease = Lease(self.protocol.session_ms / 1_000, self._clock)
-        self._consumer = GroupConsumer(partial(self._consumer_type, config), self._subscription, listener, lease, watch)
+
+        def create() -> GroupClient:
+            watch = ClientWatch(self.connection, f"member {group}")
+            commits = Commits(topic, lease)
+            config = self.connection.config(watch, group_id=group, **settings) | {"on_commit": commits.on_commit}
+            return GroupClient(self._consumer_type(config), commits, watch, topic)
+
+        asks = partial(reaches, self.connection, topic, ClientWatch(self.connection, f"probe {group}"))
+        doubt = Doubt(asks, lease.session)
+        self._consumer = GroupConsumer(create, self._subscription, listener, lease, doubt)
         await self._consumer.start()
 
     async def commit(self, partition: int, committed: Committed) -> bool:

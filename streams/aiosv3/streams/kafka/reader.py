@@ -7,6 +7,7 @@ also one inside another, and none of them waits for code that is slow between tw
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aiosv3.schemas.errors import AiosError
-from aiosv3.streams.errors import DataLost
+from aiosv3.streams.errors import BrokerUnavailable, DataLost
 from aiosv3.streams.kafka import codes
 from aiosv3.streams.kafka.connection import ClientWatch, Connection, error_of
 from aiosv3.streams.kafka.messages import records_of
@@ -188,6 +189,10 @@ class RangeReader:
     def close(self) -> None:
         self._consumer.close()
 
+    def let_go(self) -> None:
+        """Closes it on a thread of its own, as that may take for ever."""
+        threading.Thread(target=self._consumer.close, name="aiosv3-kafka-let-go", daemon=True).start()
+
 
 class Readers:
     """Lends :class:`RangeReader` to coroutines, each call on a thread of its own."""
@@ -230,9 +235,15 @@ class Readers:
     def _work(self, reader: RangeReader | None, work: Callable[[RangeReader], _T]) -> _T:
         used = reader or self._create()
         try:
-            return work(used)
-        finally:
+            done = work(used)
+        except BrokerUnavailable:
+            used.let_go()  # librdkafka can lose its brokers for good (see .doubt): the next caller has a new client
+            raise
+        except BaseException:
             self._idle.append(used)
+            raise
+        self._idle.append(used)
+        return done
 
     def _back(self, job: asyncio.Future[_T]) -> None:
         self._free.release()

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from aiosv3.streams.log import Committed, Listener, Record, Start
 _LOG = logging.getLogger("aiosv3.streams.kafka")
 _AHEAD: Final = 5_000
 _ANSWER: Final = 5.0
+_HELD_S: Final = 1.0
 
 
 class Assignment(NamedTuple):
@@ -34,14 +36,36 @@ class Relay:
         self._sent = 0  # written by the thread
         self._taken = 0  # written by the loop
         self._open = True
+        self._held: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        self._hold_until: float | None = None
         self._caught_up = threading.Event()
         self.owns: set[int] = set()
         """Partitions that the listener has been given and not been asked back."""
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Runs ``function`` on the loop, after all that was sent before it."""
+        if self._hold_until is not None:
+            self._held.append((function, arguments))
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._pass, function, arguments)
+
+    def hold(self) -> None:
+        """Passes nothing on until :meth:`release`, which does it in its order."""
+        if self._hold_until is None:
+            self._hold_until = time.monotonic() + _HELD_S
+
+    def holds(self) -> bool:
+        """Not for longer than a second."""
+        if self._hold_until is not None and time.monotonic() >= self._hold_until:
+            self.release()
+        return self._hold_until is not None
+
+    def release(self) -> None:
+        """Passes on what was held."""
+        held, self._held, self._hold_until = self._held, [], None
+        for function, arguments in held:
+            self.call(function, *arguments)
 
     def settle(self, future: asyncio.Future[bool], *, value: bool) -> None:
         """Answers a coroutine, unless it was cancelled meanwhile."""
@@ -60,6 +84,7 @@ class Relay:
 
     def revoked(self, partitions: Sequence[int]) -> dict[int, Committed | None]:
         """Waits for the last commits; a loop that does not answer within 5 s gives none."""
+        self.release()
         answer: concurrent.futures.Future[dict[int, Committed | None]] = concurrent.futures.Future()
         self.call(self._revoked, partitions, answer)
         try:
@@ -70,6 +95,8 @@ class Relay:
 
     def wait_if_behind(self, seconds: float) -> bool:
         """True (after a wait) while the loop still has thousands of records before it: give it no more."""
+        if self.holds():  # what releases it comes with the next read
+            return False
         if self._sent - self._taken <= _AHEAD:
             return False
         self._caught_up.clear()
