@@ -96,6 +96,16 @@ def test_the_last_one_does_not_wait_and_none_comes_behind_it(desk: Desk) -> None
     assert desk.answers[1:] == [("0@1", True), ("0@3", True)]
 
 
+def test_what_waits_is_not_sent_when_the_partition_goes(desk: Desk) -> None:
+    desk.send(1)
+    desk.send(2)
+    desk.commits.drop_waiting(0)
+    desk.commits.drop_waiting(0)
+    desk.answer()
+    assert desk.sent == []
+    assert desk.answers == [("0@2", False), ("0@1", True)]
+
+
 def test_partitions_do_not_wait_for_each_other(desk: Desk) -> None:
     desk.send(1)
     desk.send(1, partition=1)

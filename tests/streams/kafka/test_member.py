@@ -468,7 +468,12 @@ async def test_no_broker_is_one_clear_error() -> None:
 async def test_a_member_of_the_same_name_takes_over_at_once_and_the_earlier_one_is_out(
     cluster: Cluster, topic_prefix: str
 ) -> None:
-    """What a killed worker had goes to its next life without a session's wait; a zombie commits nothing over it."""
+    """What a killed worker had goes to its next life without a session's wait; a zombie commits nothing over it.
+
+    And says that it is out: its process would go on without work, and nobody would start it again.
+    """
+    said: asyncio.Queue[str] = asyncio.Queue()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.put_nowait(context["message"]))
     tasks = cluster.topics.create("tasks", 2)
     settings = MemberSettings(session_ms=60_000, instance_id="place-1")  # far longer than the test may take
     first, heir = Recorder(tasks), Recorder(tasks)
@@ -483,7 +488,38 @@ async def test_a_member_of_the_same_name_takes_over_at_once_and_the_earlier_one_
     assert await member.commit(0, Committed(0, "heir"))
     assert not await zombie.commit(0, Committed(0, "late"))
     await first.until(lambda: ("lost", 0) in first.events and ("lost", 1) in first.events)
+    async with asyncio.timeout(30):
+        assert "no two may have the same" in await said.get()
+        while zombie.alive():
+            await asyncio.sleep(0)
     assert member.alive()
+    assert said.empty()
+
+
+async def test_a_thread_that_fails_is_told_to_the_loop(cluster: Cluster, topic_prefix: str) -> None:
+    tasks = cluster.topics.create("tasks", 1)
+    said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.put_nowait(context))
+    broken = asyncio.Event()
+
+    class Breaking(Consumer):
+        def poll(self, *args: Any, **options: Any) -> Any:
+            if broken.is_set():
+                raise ArithmeticError("who would think of that")
+            return super().poll(*args, **options)
+
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, consumer_type=Breaking)
+    await member.join(listener)
+    await listener.until(lambda: 0 in listener.owned)
+    broken.set()
+    async with asyncio.timeout(30):
+        context = await said.get()
+    assert isinstance(context["exception"], ArithmeticError)
+    await listener.until(lambda: listener.events[-1] == ("lost", 0))
+    async with asyncio.timeout(30):
+        while member.alive():
+            await asyncio.sleep(0)
 
 
 async def test_a_named_and_an_unnamed_member_share_a_group(cluster: Cluster, topic_prefix: str) -> None:

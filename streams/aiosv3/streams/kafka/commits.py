@@ -56,7 +56,7 @@ class Commits:
         if partition not in self._sent:
             self._send(sent)
         else:
-            self._drop_next(partition)
+            self.drop_waiting(partition)
             self._next[partition] = sent
 
     def send_last(self, partition: int, committed: Committed, answered: Answered) -> None:
@@ -64,8 +64,13 @@ class Commits:
 
         So it goes at once. Tried again where a moment may help.
         """
-        self._drop_next(partition)
+        self.drop_waiting(partition)
         self._send(self._made(partition, committed, answered, _TRIES))
+
+    def drop_waiting(self, partition: int) -> None:
+        """The partition goes: what waits is not sent any more (protocol rule 6)."""
+        if (late := self._next.pop(partition, None)) is not None:
+            late.answered(False)
 
     def under_way(self) -> bool:
         """Whether any has no answer yet."""
@@ -102,10 +107,6 @@ class Commits:
     def _made(self, partition: int, committed: Committed, answered: Answered, tries: int = 1) -> _Sent:
         place = TopicPartition(self._topic, partition, committed.offset, committed.metadata)
         return _Sent(place, time.monotonic(), self._lease.trying(), answered, tries)
-
-    def _drop_next(self, partition: int) -> None:
-        if (late := self._next.pop(partition, None)) is not None:
-            late.answered(False)
 
     def _send(self, sent: _Sent) -> None:
         self._sent.setdefault(sent.place.partition, []).append(sent)

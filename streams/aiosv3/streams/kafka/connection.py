@@ -15,6 +15,7 @@ from aiosv3.streams.errors import BrokerUnavailable
 from aiosv3.streams.kafka import codes
 
 _LOG = logging.getLogger("aiosv3.streams.kafka")
+_NAME: Final = "group.instance.id"  # of a fatal error librdkafka tells no more than the words
 _QUIET: Final = 10.0  # seconds between two log lines of one kind
 
 
@@ -116,6 +117,8 @@ def explain(error: KafkaError) -> str:
         return f"{said}. Create the topic, or correct its name or partition"
     if error.code() in codes.FORBIDDEN:
         return f"{said}. Grant this principal the operation on that topic or group"
+    if error.code() == codes.FATAL and _NAME in error.str():
+        return f"{said}. Another worker has joined under its name: no two may have the same ([kafka] instance)"
     return said
 
 

@@ -23,7 +23,7 @@ from aiosv3.streams.kafka.lease import Lease
 from aiosv3.streams.kafka.messages import records_of
 from aiosv3.streams.kafka.owned import Owned, Subscription
 from aiosv3.streams.kafka.relay import Assignment, Relay
-from aiosv3.streams.log import Committed, Listener, Start
+from aiosv3.streams.log import Committed, Listener
 
 _LOG = logging.getLogger("aiosv3.streams.kafka")
 _BATCH: Final = 500
@@ -116,13 +116,21 @@ class GroupConsumer:
             self._relay.call(self._joined)
             while not self._leaving and self._client.watch.fatal is None:
                 self._turn()
-            if self._client.watch.fatal is not None:
-                self._forget()  # fenced, say: another has its place, so there is nothing to give back
+            if (fatal := self._client.watch.fatal) is not None:
+                self.on_lost([])  # fenced, say: another has its place, so there is nothing to give back
+                self._relay.call(self._out, f"this member is out for good: {explain(fatal)}")
             self._hear_if_unsure()
             self._ask_back(list(self._owned))
             self._client.hear_last()  # before librdkafka closes: it may refuse a commit then
+        except Exception as failure:  # noqa: BLE001 - on a thread nobody would hear of it; the loop's handler does
+            self._forget()
+            self._relay.call(self._out, "the thread of this member failed", failure)
         finally:
             self._close()
+
+    def _out(self, why: str, failure: Exception | None = None) -> None:
+        context = {"message": f"group {self._subscription.group}: {why}"}
+        self._loop.call_exception_handler(context if failure is None else context | {"exception": failure})
 
     def _use(self, client: GroupClient) -> None:
         self._client, self._consumer = client, client.consumer
@@ -207,8 +215,6 @@ class GroupConsumer:
             if topic is not None and partition is not None:
                 self._data_lost(topic, partition, message.offset() or 0)
             return
-        if error.fatal():
-            _LOG.critical("group %s: this member is out for good: %s", self._subscription.group, explain(error))
         self._client.watch.on_error(error)
 
     def _data_lost(self, topic: str, partition: int, needed: int) -> None:
@@ -283,6 +289,7 @@ class GroupConsumer:
             return
         if owned.told:
             self._relay.lost([partition])
+        self._client.commits.drop_waiting(partition)
         self._consumer.incremental_unassign(owned.assigned)
         self._owned[partition] = Owned()
         self._begin([partition])
@@ -341,7 +348,7 @@ class GroupConsumer:
             owned = self._owned[partition]
             owned.start = start = self._listener.starts(partition, *fact)
             owned.committed, owned.late, owned.told = fact.committed, False, True
-            owned.assigned = self._places(partition, start, fact.input_start)
+            owned.assigned = self._subscription.places(partition, start, fact.input_start)
             if start is None:
                 refused += owned.assigned
             assignments.append(Assignment(partition, start, fact.committed))
@@ -354,24 +361,19 @@ class GroupConsumer:
             self._renew()
         self._relay.assigned(assignments)
 
-    def _places(self, partition: int, start: Start | None, otherwise: int) -> list[TopicPartition]:
-        _, topic, journal = self._subscription
-        if start is None:
-            return [TopicPartition(topic, partition, otherwise)]
-        places = [TopicPartition(topic, partition, start.input)]
-        if journal is not None and start.journal is not None:
-            places.append(TopicPartition(journal, partition, start.journal))
-        return places
-
     def on_revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """See :class:`aiosv3.streams.kafka.client.Rebalances`."""
         going = [partition for partition in self._numbers(partitions) if partition in self._owned]
+        if not going:  # forgotten already: the client lets go of them by itself, if it is not told otherwise
+            return
         self._ask_back(going)
         places = [place for partition in going for place in self._owned.pop(partition).assigned]
         self._consumer.incremental_unassign(places)  # done when the last commits are answered
 
     def _ask_back(self, going: Sequence[int]) -> None:
         """And commits what the listener has to commit yet: the next owner redoes what that lacks."""
+        for partition in going:
+            self._client.commits.drop_waiting(partition)
         told = [partition for partition in going if self._owned[partition].told]
         finals = self._relay.revoked(told) if told else {}
         for partition in told:

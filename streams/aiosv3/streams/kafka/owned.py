@@ -16,6 +16,15 @@ class Subscription(NamedTuple):
     topic: str
     journal: str | None
 
+    def places(self, partition: int, start: Start | None, otherwise: int) -> list[TopicPartition]:
+        """What is assigned for it: without a ``start`` the input alone, from ``otherwise``."""
+        if start is None:
+            return [TopicPartition(self.topic, partition, otherwise)]
+        places = [TopicPartition(self.topic, partition, start.input)]
+        if self.journal is not None and start.journal is not None:
+            places.append(TopicPartition(self.journal, partition, start.journal))
+        return places
+
 
 class Owned:
     """A partition that the group gave us, and what is assigned to the consumer for it.
