@@ -99,9 +99,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "            await self.own.fence()\n",
         "            pass\n",
         promise='With `@agent(guarantee="exactly_once")` a reader of committed records finds one record',
-        tests=("tests/agents/worker/test_tenure_once.py",),
-        seed=0,
-        by="test",
+        seed=11,
+        by="copies",
     ),
     Mutant(
         "what_was_aborted_is_read",

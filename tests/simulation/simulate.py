@@ -55,6 +55,8 @@ RUNS = {
     "ahead": "ahead_run",
 }
 """Run -> the module whose ``run_seed`` makes an outcome of a seed."""
+OVERTAKEN = 8
+"""How often an owner is overtaken, where agents write in transactions."""
 WITHIN = 8.0
 """Seconds of virtual time in which tasks arrive and faults strike."""
 
@@ -173,6 +175,8 @@ def _run(seed: int, cut: Cut) -> Outcome:
         _plan(sim, mesh, rng, WITHIN if rough(seed) else WITHIN / 2, cut)
         if cleaned(seed) and not cut.extras:
             _clean(sim, mesh, rng)
+        if once(seed) and not cut.extras:
+            _overtake(sim, mesh, rng)
         old = aged(seed) and not cut.extras
         if old:
             compact_soon(sim, rng, WITHIN)
@@ -253,6 +257,32 @@ def _clean(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
     if rng.random() < 0.7:
         names = (*(f"agent-{name}" for name in AGENTS), "router", "pool-near", "tools", "desk")
         sim.network.later(rng.uniform(1, WITHIN), partial(_forget_commits, sim, rng.choice(names)))
+
+
+def _overtake(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
+    """Owners lose their partition, do not hear of it, and have results on their way that the next owner gives too."""
+    for _ in range(OVERTAKEN):
+        sim.network.later(rng.uniform(0.2, WITHIN), partial(_overtaken, sim, mesh, rng))
+
+
+def _overtaken(sim: Simulation, mesh: SimulatedMesh, rng: random.Random) -> None:
+    agents = [one for one in sim.running() if one.base.startswith("agent-") and not one.paused]
+    if not agents:
+        return
+    process = rng.choice(agents)
+    late, soon = sim.now + rng.uniform(0.3, 3.0), rng.uniform(0, 0.3)
+    sim.note(process.name, "overtaken", f"in {soon:.3f}, results come at {late:.3f}")
+    for agent in AGENTS:
+        sim.network.stall(process, mesh.topics.results(agent), late)
+    sim.network.cut(process, late)
+    sim.network.later(soon, partial(_expel, sim, process.name))
+
+
+def _expel(sim: Simulation, process: str) -> None:
+    for group in sim.broker.groups():
+        for member in group.members:
+            if member.partition("/")[0] == process:
+                group.remove(member, "expelled")
 
 
 def _restart_agents(sim: Simulation) -> None:

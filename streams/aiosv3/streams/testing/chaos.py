@@ -101,6 +101,7 @@ class SimulatedNetwork(Network):
         self._here: dict[tuple[object, ...], deque[_Message]] = {}
         self._keys: list[tuple[object, ...]] = []
         self._cut: dict[str, float] = {}
+        self._stalled: dict[tuple[str, ...], float] = {}
         self._outage = 0.0
 
     # ---- as the double uses it
@@ -139,6 +140,10 @@ class SimulatedNetwork(Network):
     def cut(self, host: Host, until: float) -> None:
         """``host`` and the group coordinator do not hear each other until then (seconds of virtual time)."""
         self._cut[host.name] = until
+
+    def stall(self, host: Host, topic: str, until: float) -> None:
+        """What ``host`` sends to ``topic`` from now on arrives not before ``until``."""
+        self._stalled[host.name, topic] = until
 
     def outage(self, until: float) -> None:
         """Nothing that is sent from now on arrives before ``until``."""
@@ -202,6 +207,8 @@ class SimulatedNetwork(Network):
         due = max(self._clock(), self._outage) + self._rng.uniform(0, most)
         if lane and lane[0] in _COORDINATOR:
             due = max(due, self._cut.get(host.name, 0.0))
+        if request and lane and self._stalled:
+            due = max(due, self._stalled.get((host.name, *lane[1:2]), 0.0))
         key = (host.name, request, *lane) if lane else None
         if key:
             due = self._last[key] = max(due, self._last.get(key, 0.0))
