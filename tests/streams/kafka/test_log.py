@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost, RecordTooLarge
-from aiosv3.streams.kafka import AppendSettings, Connection, KafkaLog, KafkaRefused, LogSettings
+from aiosv3.streams.kafka import AppendSettings, Connection, KafkaLog, KafkaRefused, LogSettings, appender
 from aiosv3.streams.log import Appended, Bounds, Outgoing, Record
 from aiosv3.streams.partitioner import murmur2_partition
 
 from .conftest import Cluster, append_all
+from .nameless import Nameless
 
 pytestmark = pytest.mark.kafka
 NOBODY = "127.0.0.1:1"
@@ -284,8 +285,8 @@ async def test_nothing_waits_behind_what_is_fleeting() -> None:
     assert not kept.done()
     assert [config["delivery.timeout.ms"] for config in made] == [20_000, 300]
     assert LogSettings().passing.delivery_timeout_ms < LogSettings().append.delivery_timeout_ms
-    for appender in log._appenders.values():
-        await appender.close(0)
+    for one in log._appenders.values():
+        await one.close(0)
     await log.close()
 
 
@@ -350,3 +351,33 @@ class _Breakable:
 
     def __len__(self) -> int:
         return len(self._producer) + len(self._held)
+
+
+async def test_a_producer_that_nobody_answers_is_replaced(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka can lose its brokers for good. Whether a record that had no answer is on the log, is not known."""
+    monkeypatch.setattr(appender, "PATIENCE_S", 0.0)
+    topic = cluster.topics.create("own", 1)
+    made: list[Producer] = []
+
+    def create(config: Any) -> Producer:
+        made.append(Producer(config))
+        return made[-1]
+
+    async with Nameless(cluster.connection.bootstrap).open() as way:
+        soon = LogSettings(AppendSettings(delivery_timeout_ms=1_000))
+        async with KafkaLog(Connection(way.bootstrap), soon, producer_type=create) as log:
+            (first,) = await append_all(log, [Outgoing(topic, 0, None, b"first", [])])
+            assert isinstance(first, Appended)
+            assert len(made) == 1
+            way.stand_still()
+            (lost,) = await append_all(log, [Outgoing(topic, 0, None, b"lost", [])])
+            assert isinstance(lost, AppendUnknown)
+            way.go_on()
+            way.cut()
+            async with asyncio.timeout(30):
+                while not isinstance((await append_all(log, [Outgoing(topic, 0, None, b"next", [])]))[0], Appended):
+                    pass
+            assert len(made) > 1
+            at, end = await log.bounds(topic, 0)
+            values = [record.value for record in await _read(log, topic, 0, at, end)]
+    assert [values[0], values[-1]] == [b"first", b"next"]

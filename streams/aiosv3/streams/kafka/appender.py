@@ -27,6 +27,8 @@ from aiosv3.streams.log import Appended, Done, Outgoing
 _LOG = logging.getLogger("aiosv3.streams.kafka")
 _POLL: Final = 0.1
 _PURGE_TIME: Final = 5.0
+PATIENCE_S: Final = 10.0
+"""At least so long nothing is acknowledged before a producer is given up for it."""
 _BUNCH: Final = 256
 """So many records are handed to librdkafka at once; fewer at the end of the loop's turn. One by one, as they are made,
 it wakes its thread and sends a request for nearly each of them: that took a third of a small task's processor time."""
@@ -94,6 +96,9 @@ class Appender:
         self._watch = ClientWatch(connection, f"producer {connection.client_id}")
         self._create = partial(producer_type, connection.config(self._watch, **settings.config(compression)))
         self._loop = loop
+        self._patience = max(settings.delivery_timeout_ms / 1_000, PATIENCE_S)
+        self._heard = time.monotonic()
+        self._unheard = False
         self._producer = self._create()
         self._reports: list[_Report] = []
         self._waiting: deque[tuple[Outgoing, Done]] = deque()
@@ -142,12 +147,18 @@ class Appender:
 
     def _report(self, done: Done, error: KafkaError | None, message: Message) -> None:
         self._reports.append((done, error, message))
+        if error is None:
+            self._heard = time.monotonic()
+        elif error.code() == codes.NOT_DELIVERED:
+            self._unheard = time.monotonic() >= self._heard + self._patience
 
     def _serve(self) -> None:
         while True:
             self._producer.poll(_POLL)
             if self._watch.fatal is not None:
-                self._replace()
+                self._replace(f"after a fatal error: {self._watch.fatal}")
+            elif self._unheard:  # librdkafka can lose its brokers for good (see .doubt)
+                self._replace(f"as nothing was acknowledged for {self._patience:g} s")
             self._hand_over()
             if time.monotonic() >= self._closed_by or (self._closing and self._idle):
                 break
@@ -208,12 +219,13 @@ class Appender:
         why = f"authentication failed ({known})" if known else explain(error)
         return AppendUnknown(f"{topic}: no acknowledgement ({why}): read the log to its end to know")
 
-    def _replace(self) -> None:
-        """A producer with a fatal error never sends again: what it holds is unknown, and another goes on."""
-        _LOG.error("producer replaced after a fatal error: %s", self._watch.fatal)
+    def _replace(self, why: str) -> None:
+        """It never sends again, or perhaps not: what it holds is unknown, and another goes on."""
+        _LOG.error("producer replaced %s", why)
         self._purge()
         silent = len(self._producer)
         self._watch.fatal = None
+        self._heard, self._unheard = time.monotonic(), False
         self._producer = self._create()
         self._call(self._begin_again, silent)
 

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 FAILED: Final = KafkaError._FAIL
 FATAL: Final = KafkaError._FATAL
 TIMED_OUT: Final = KafkaError._TIMED_OUT
+NOT_DELIVERED: Final = KafkaError._MSG_TIMED_OUT
 PARTITION_END: Final = KafkaError._PARTITION_EOF
 TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
 STATE: Final = KafkaError._STATE
