@@ -40,18 +40,22 @@ class Outside(Loopback):
     models: list[Call] = field(default_factory=list)
     tools: list[Call] = field(default_factory=list)
     down: bool = False
-    """True: connections are closed as soon as they ask for a model. A tool that fails would fail its task."""
+    """True: connections are closed once they have asked for a model. A tool that fails would fail its task."""
 
     async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
         arrived = now_ms()
         _, by, *rest = asked.path.split("/")
         tool = rest[-1:] == ["desk"]
-        if self.down and not tool:
-            return False
         if asked.method == "GET":
+            if self.down:
+                return False
             send_models(writer)
             return True
         call = Call(asked.key, by, arrived)
+        if self.down and not tool:  # it has come: who sent it cannot know that it was not paid
+            self.models.append(call)
+            call.ended = "down"
+            return False
         if not tool:
             self.models.append(call)
             return await self._model(call, json.loads(asked.body), writer)
