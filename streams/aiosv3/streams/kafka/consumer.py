@@ -175,11 +175,13 @@ class GroupConsumer:
             self._replace()
         if not self._relay.wait_if_behind(_IDLE):
             self._read(_BUSY if now < self._busy_until else _IDLE)
+        elif self._client.commits.under_way():  # their answers come with records only: as few as can be
+            self._read(0, most=1)
 
-    def _read(self, wait: float) -> None:
+    def _read(self, wait: float, most: int = _BATCH) -> None:
         first = self._consumer.poll(wait)
         before = dict(self._owned)
-        messages = [] if first is None else [first, *self._consumer.consume(_BATCH - 1, 0)]
+        messages = [] if first is None else [first, *(self._consumer.consume(most - 1, 0) if most > 1 else ())]
         if not messages:
             return
         self._busy_until = time.monotonic() + _WORK
