@@ -153,7 +153,9 @@ def restore(repeats: int) -> None:
 def in_flight(bootstrap: str, repeats: int) -> None:
     """Efficiency with many tasks waiting."""
     for waiting, rounds in ((1_000, 6), (5_000, 4)):
-        runs = [script("in_flight.py", bootstrap, f"wait{waiting}-{n}.", waiting, rounds) for n in range(repeats)]
+        runs = [
+            script("in_flight.py", bootstrap, f"wait{waiting}-{n}.", "waits", waiting, rounds) for n in range(repeats)
+        ]
         efficiency = statistics.median(run[0] for run in runs)
         cpu = statistics.median(run[2] for run in runs)
         print(
@@ -166,7 +168,7 @@ def in_flight(bootstrap: str, repeats: int) -> None:
 def keyed(bootstrap: str, repeats: int) -> None:
     """Tasks in the order of their keys, each of a tenth of a second."""
     for keys in (100, 1_000):
-        runs = [script("keyed.py", bootstrap, f"keyed{keys}-{n}.", keys, 20) for n in range(repeats)]
+        runs = [script("in_flight.py", bootstrap, f"keyed{keys}-{n}.", "keyed", keys, 20) for n in range(repeats)]
         efficiency, rate, cpu = (statistics.median(run[place] for run in runs) for place in range(3))
         print(
             f"{keys:,} keys, one task of 0.1 s of each at a time, one process: {efficiency:.0%} of keys over latency, "

@@ -1,4 +1,10 @@
-"""How near to the ideal many waiting tasks come: prints ``efficiency``, ideal seconds over seconds taken."""
+"""How near to the ideal many waiting tasks come: prints ``efficiency``, tasks a second, CPU µs a task.
+
+    python bench/in_flight.py BOOTSTRAP PREFIX (waits|keyed) IN_FLIGHT ROUNDS
+
+Of ``waits`` IN_FLIGHT tasks are open at a time, half a second each. A task of ``keyed`` takes a tenth of a second and
+waits for the one before of its key; there are IN_FLIGHT keys. Efficiency is the ideal time over the time taken.
+"""
 
 from __future__ import annotations
 
@@ -9,45 +15,41 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
-from agents_for_bench import Ticket, waits
+from agents_for_bench import Ticket, keyed, waits
 from confluent_kafka import Producer
 
 from aiosv3.agents import Limits
 from aiosv3.app.settings import KafkaSettings, Settings
-from aiosv3.app.topology import agent_topics
 from aiosv3.app.workers import agent_processor, open_mesh, spare_collector
-from aiosv3.streams.kafka import ensure_topics
 
-BOOTSTRAP, PREFIX, IN_FLIGHT, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-WAIT_S = 0.5
+KINDS = {"waits": (waits, 0.5, 1), "keyed": (keyed, 0.1, 2)}
+"""Name -> the agent, how long a task of it takes, and how many tasks of each in flight may be live."""
 
 
-async def main() -> None:
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap=BOOTSTRAP, prefix=PREFIX, partitions=1),
-        state=Path(mkdtemp(prefix="aiosv3-bench-")),
-    )
+async def main(bootstrap: str, prefix: str, kind: str, in_flight: int, rounds: int) -> None:
+    agent, wait_s, live = KINDS[kind]
+    kafka = KafkaSettings(bootstrap=bootstrap, prefix=prefix, partitions=1)
+    settings = Settings(kafka=kafka, state=Path(mkdtemp(prefix="aiosv3-bench-")))
     async with open_mesh(settings, "bench") as mesh:
-        await ensure_topics(mesh.connection, agent_topics(settings, mesh.topics, "waits"))
-        processor = await agent_processor(mesh, replace(waits, limits=Limits()), live_limit=IN_FLIGHT)
+        processor = await agent_processor(mesh, replace(agent, limits=Limits()), live_limit=live * in_flight)
         spare_collector()  # as a worker's process does
         await processor.start()
         while not processor.tenures or not processor.tenures[0].may_commit():
             await asyncio.sleep(0.01)
-        total = IN_FLIGHT * ROUNDS
-        producer = Producer({"bootstrap.servers": BOOTSTRAP, "queue.buffering.max.messages": 1_000_000, "linger.ms": 5})
+        total = in_flight * rounds
+        producer = Producer({"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 1_000_000, "linger.ms": 5})
         for number in range(total):
             ticket = Ticket(id=str(number), customer="c", text="t", priority=1, amount=1.0)
-            producer.produce(mesh.topics.tasks("waits"), ticket.model_dump_json().encode(), str(number).encode(), 0)
+            key = str(number % in_flight if kind == "keyed" else number).encode()
+            producer.produce(mesh.topics.tasks(agent.name), ticket.model_dump_json().encode(), key, 0)
         began, cpu = time.monotonic(), time.process_time()
         producer.flush(60)
         while processor.tenures[0].offsets.base < total:
             await asyncio.sleep(0.01)
         took = time.monotonic() - began
-        used = (time.process_time() - cpu) / total * 1e6
-        print(f"{WAIT_S * ROUNDS / took} {took} {used}")
+        print(wait_s * rounds / took, total / took, (time.process_time() - cpu) / total * 1e6)
         await processor.drain(0)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:4], *map(int, sys.argv[4:6])))
