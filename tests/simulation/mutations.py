@@ -372,10 +372,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "carries_are_opened_as_found",
         f"{_WORKER}/opening.py",
-        "self._pending.extend(sorted(pending, key=lambda one: one[0].offset))",
-        "self._pending.extend(sorted(pending, key=lambda one: one[0].task_id, reverse=True))",
+        "found = sorted(self._over_or_open(), key=lambda one: one.offset)",
+        "found = sorted(self._over_or_open(), key=lambda one: one.task_id, reverse=True)",
         rules=(24,),
-        seed=1,
+        seed=4,
         by="replay",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiosv3.agents import Context, Limits, Order
+from aiosv3.agents.worker import opening
 from aiosv3.schemas.headers import GRANT, REPLY, ROUTE, Clearance, Grant, Reply, Route
 from aiosv3.schemas.records import Carry, JournalKind, JournalRecord, Outcome
 from aiosv3.schemas.store import SchemaStore
@@ -401,6 +403,35 @@ def test_records_that_come_while_parked_tasks_are_being_opened_are_not_lost(stag
         ("t1", Outcome.OK),
         ("t2", Outcome.CANCELLED),
     ]
+
+
+def test_opening_many_leaves_the_loop_its_turns(stage: Stage) -> None:
+    """A million of them take a minute: a member that is not heard of for so long loses its partition, and again."""
+    count = 4 * opening._AT_ONCE
+    first = stage.worker(asks).squeezed(after=1.0).start()
+    for number in range(count):
+        stage.task(f"t{number}")
+    stage.advance(5)
+    committed(stage, first)
+    assert len(parked(first)) == count
+    first.kill()
+    second = stage.worker(asks, "b")
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(len(parked(second)) if second.processor.tenures else 0)
+        if turns[-1] < count:
+            asyncio.get_running_loop().call_soon(turn)
+
+    async def start() -> None:
+        turn()
+        await second.processor.start()
+
+    stage.finish(start())
+    stage.settle()
+    assert turns[-1] == count
+    steps = [later - before for before, later in itertools.pairwise(turns)]
+    assert max(steps) <= opening._AT_ONCE
 
 
 def test_a_claim_store_that_does_not_answer_is_asked_again(stage: Stage) -> None:

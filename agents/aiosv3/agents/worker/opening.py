@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -28,10 +28,17 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
-    """A carry of an earlier owner. ``mark``: journal bytes read before it."""
+    """A carry of an earlier owner, as it stands in the journal. ``mark``: journal bytes read before it.
 
-    entry: JournalEntry
-    carry: Carry
+    Of a million of them nothing but this is kept until they are opened: Python's collector does not look into it.
+    """
+
+    task_id: str
+    offset: int
+    timestamp: int
+    value: bytes
+    upto: int
+    own_upto: int
     mark: int
 
 
@@ -76,9 +83,11 @@ class Opening:
         carry = entry.record.carry
         if self._begun or self._tenure.marker_seen or carry is None:
             return
-        known = self._found.get(entry.record.task_id)
-        if known is None or carry.upto >= known.carry.upto:
-            self._found[entry.record.task_id] = Found(entry, carry, mark)
+        task_id, offset = entry.record.task_id, entry.record.task_offset
+        known = self._found.get(task_id)
+        if known is None or carry.upto >= known.upto:
+            at, value = entry.timestamp, entry.value
+            self._found[task_id] = Found(task_id, offset, at, value, carry.upto, carry.own_upto, mark)
 
     def begin(self) -> None:
         """Both logs have been read to the marker: opens what was found. Later calls change nothing."""
@@ -96,35 +105,49 @@ class Opening:
             self._open_one(*self._pending.popleft())
 
     async def _open(self) -> None:
-        tenure = self._tenure
-        self._forget_ended()
-        carries: dict[str, tuple[Carry, bytes]] = {}
+        """In task-offset order, a few at a time: the loop has other tasks, and a membership to answer for."""
+        found = sorted(self._over_or_open(), key=lambda one: one.offset)
+        self._found.clear()
+        base = self._tenure.offsets.base
+        for number, one in enumerate(found):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            try:
+                carry, body = await self._settled(one)
+            except AiosError as error:
+                self._tenure.fail(error)
+                return
+            parked = self._parked(one, carry, body)
+            if parked is None:
+                continue
+            if parked.offset < base:
+                self._open_one(parked, carry)
+            else:
+                self._pending.append((parked, carry))
+        self._finish()
+
+    def _over_or_open(self) -> Iterator[Found]:
+        """The commit holds T down to the ``own_upto`` of each task that was open at it (rule 9): those below are over.
+
+        What is left has its result, if it has one, above T, where memory was read from.
+        """
+        return (found for found in self._found.values() if found.own_upto >= self._tenure.start.own)
+
+    async def _settled(self, found: Found) -> tuple[Carry, bytes]:
         while True:
             try:
-                for task_id, found in self._found.items():
-                    if task_id not in carries:
-                        carries[task_id] = await self._whole(found)
-                break
+                return await self._whole(found)
             except (ClaimsUnavailable, KeysUnavailable, RegistryUnavailable) as error:
-                _LOG.warning("%s[%s] waits: %s", tenure.wiring.name, tenure.partition, error)
+                _LOG.warning("%s[%s] waits: %s", self._tenure.wiring.name, self._tenure.partition, error)
                 await asyncio.sleep(_RETRY_S)
-            except AiosError as error:
-                tenure.fail(error)
-                return
-        self._sort(carries)
-        while self._pending and self._pending[0][0].offset < tenure.offsets.base:
-            for _ in range(_AT_ONCE):
-                if self._pending and self._pending[0][0].offset < tenure.offsets.base:
-                    self._open_one(*self._pending.popleft())
-            await asyncio.sleep(0)
-        self._finish()
 
     async def _whole(self, found: Found) -> tuple[Carry, bytes]:
         """The carry with its content, and what is needed to read that."""
-        carry, body, setup = found.carry, found.entry.value, self._setup
+        body, setup = found.value, self._setup
+        carry = carry_in(setup.codec, body)
         if carry.claim is not None:
             if setup.claims is None:
-                raise ClaimMissing(f"{found.entry.record.task_id} was parked in a claim store; this worker has none")
+                raise ClaimMissing(f"{found.task_id} was parked in a claim store; this worker has none")
             body = await setup.claims.get(carry.claim)
             carry = carry_in(setup.codec, body)
         for schema_id in schemas_of(carry):
@@ -133,35 +156,20 @@ class Opening:
         if carry.resting is None and setup.claims is not None:
             whole = await filled(carry, setup.codec, setup.claims)
             if whole != carry:
-                record = found.entry.record
-                return whole, setup.codec.encode(journal_record(record.task_id, record.task_offset, whole))
+                return whole, setup.codec.encode(journal_record(found.task_id, found.offset, whole))
         return carry, body
 
-    def _forget_ended(self) -> None:
-        """The commit holds T down to the ``own_upto`` of each task that was open at it (rule 9): those below are over.
-
-        What is left has its result, if it has one, above T, where memory was read from.
-        """
-        over = [task_id for task_id, found in self._found.items() if found.carry.own_upto < self._tenure.start.own]
-        for task_id in over:
-            del self._found[task_id]
-
-    def _sort(self, carries: dict[str, tuple[Carry, bytes]]) -> None:
-        tenure, pending = self._tenure, []
-        for task_id, found in self._found.items():
-            carry, body = carries[task_id]
-            offset, size = found.entry.record.task_offset, len(found.entry.value)
-            key = carry.task_key.decode("utf-8", "replace") if carry.task_key is not None else None
-            at = found.entry.timestamp
-            parked = Parked(task_id, offset, key, found.carry.upto, found.carry.own_upto, at, found.mark, size)
-            self._table.add(parked)
-            if task_id in tenure.own.memory or parked.own_upto < tenure.own.floor:
-                self._closed(parked, task_record(carry, tenure.wiring.input_topic, tenure.partition, offset))
-                continue
-            parked.body, parked.opened = body, False
-            pending.append((parked, carry))
-        self._pending.extend(sorted(pending, key=lambda one: one[0].offset))
-        self._found.clear()
+    def _parked(self, found: Found, carry: Carry, body: bytes) -> Parked | None:
+        """As an entry of the table; None if it is closed at once."""
+        tenure, size = self._tenure, len(found.value)
+        key = carry.task_key.decode("utf-8", "replace") if carry.task_key is not None else None
+        parked = Parked(found.task_id, found.offset, key, found.upto, found.own_upto, found.timestamp, found.mark, size)
+        self._table.add(parked)
+        if found.task_id in tenure.own.memory or found.own_upto < tenure.own.floor:
+            self._closed(parked, task_record(carry, tenure.wiring.input_topic, tenure.partition, found.offset))
+            return None
+        parked.body, parked.opened = body, False
+        return parked
 
     def _finish(self) -> None:
         self.done = True
