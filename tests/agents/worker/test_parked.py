@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aiosv3.agents.worker.parked import Lows, Parked, ParkedTasks
-
-if TYPE_CHECKING:
-    from tests.agents.conftest import Stage
 
 
 def parked(name: str, offset: int, upto: int, own_upto: int) -> Parked:
@@ -52,27 +47,6 @@ def test_only_its_own_input_ends_a_parked_task() -> None:
     assert table.get("a") is not None
     table.remove(3)
     assert table.get("a") is None
-    assert len(table) == 0
-
-
-def test_a_sleeping_task_has_its_timers_until_it_is_roused_or_gone(stage: Stage) -> None:
-    table = ParkedTasks()
-    handles = []
-    for number, name in enumerate("abc"):
-        one = parked(name, number, 0, 0)
-        one.body = b"carry"
-        handles.append(stage.loop.call_later(60, print))
-        one.timers["1"] = handles[-1]
-        table.add(one)
-    assert table.asleep() == 3
-    first = table.get("a")
-    assert first is not None
-    first.rouse()
-    table.remove(1)
-    assert [handle.cancelled() for handle in handles] == [True, True, False]
-    assert table.asleep() == 1
-    table.clear()
-    assert handles[2].cancelled()
     assert len(table) == 0
 
 

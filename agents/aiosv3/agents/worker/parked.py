@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import eq
 from typing import NamedTuple
 
@@ -31,7 +30,8 @@ class Parked:
     opened: bool = True
     begun: bool = True
     carrying: bool = False
-    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    sleep: int = 0
+    """Which of all sleeps it sleeps; 0 while it is awake, or gone: the timers of that one count, and no others."""
 
     @property
     def lows(self) -> Lows:
@@ -46,13 +46,7 @@ class Parked:
     def rouse(self) -> None:
         """It does not sleep any more."""
         self.body = None
-        self.disarm()
-
-    def disarm(self) -> None:
-        """Cancels the timers that it has while it sleeps."""
-        for handle in self.timers.values():
-            handle.cancel()
-        self.timers.clear()
+        self.sleep = 0
 
 
 class Lows(NamedTuple):
@@ -106,7 +100,6 @@ class ParkedTasks:
         task_id = self._by_offset.pop(offset, None)
         if task_id is not None:
             parked = self._by_id.pop(task_id)
-            parked.disarm()
             self.size -= parked.size
             self._leaves(parked)
 
@@ -143,8 +136,6 @@ class ParkedTasks:
 
     def clear(self) -> None:
         """The ownership ends."""
-        for parked in self:
-            parked.disarm()
         self._by_id.clear()
         self._by_offset.clear()
         self._lows, self.size = None, 0

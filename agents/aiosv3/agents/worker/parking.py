@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from aiosv3.agents.worker.alarms import Alarms
 from aiosv3.agents.worker.carry import carry_in, carry_of
 from aiosv3.agents.worker.carrying import Carrier, Written
 from aiosv3.agents.worker.journal import JournalFeed
@@ -62,6 +63,7 @@ class Parking:
         self._policy = setup.parking
         self._every = max(_SOONEST_S, min(setup.parking.every, setup.parking.after / 4, setup.parking.drowsy))
         self._timer: asyncio.TimerHandle | None = None
+        self._alarms = Alarms(table, tenure.wiring.clock, self._fire)
 
     def start(self) -> None:
         """From now on tasks are parked: everything that earlier owners parked is known."""
@@ -69,6 +71,7 @@ class Parking:
 
     def stop(self) -> None:
         """The ownership ends."""
+        self._alarms.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -201,14 +204,10 @@ class Parking:
         parked.body = body
         if not parked.begun:
             return
-        loop, now = asyncio.get_running_loop(), self._tenure.wiring.clock()
-        for timer in carry.timers:
-            delay = max(0, timer.due - now) / 1000
-            parked.timers[timer.step] = loop.call_later(delay, self._fire, parked, timer)
+        self._alarms.set(parked, carry.timers)
 
     def _fire(self, parked: Parked, timer: CarryTimer) -> None:
         """The record wakes the task when it is read back (rule 18)."""
-        parked.timers.pop(timer.step, None)
         self._carrier.fire(parked.task_id, parked.offset, timer)
 
     # -- carried forward ------------------------------------------------------------------------------------------
