@@ -52,4 +52,4 @@ async def main(bootstrap: str, prefix: str, kind: str, in_flight: int, rounds: i
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4], *map(int, sys.argv[4:6])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
