@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -214,3 +215,38 @@ def test_rule_18_started_is_read_where_it_is_acknowledged_unless_something_stand
     worker.stage.loop.call_soon(told, Appended(0, place, worker.stage.clock_ms()))
     worker.stage.settle()
     assert [record.topic for record, _ in log.appends[1:]] == topics
+
+
+@pytest.mark.parametrize("kind", ["model", "function", "timer"])
+def test_a_task_that_is_over_leaves_nothing_to_the_collector(stage: Stage, kind: str) -> None:
+    """What is in no cycle is freed at once; else thousands of tasks lie about until Python looks for them."""
+
+    async def made() -> str:
+        return "made"
+
+    async def program(ctx: Context, value: str) -> str:
+        if kind == "model":
+            return await ctx.generate(value)
+        if kind == "function":
+            return await ctx.run(made)
+        await asyncio.sleep(1)
+        return "slept"
+
+    worker = stage.worker(program).start()
+    stage.task("first")
+    stage.advance(1)
+    left: list[int] = []
+    for round_ in range(2):
+        gc.collect()
+        gc.disable()
+        for number in range(20 * round_ + 1):
+            stage.task(f"t{round_}-{number}")
+        stage.advance(0.5)
+        for prompt in stage.prompts()[len(stage.results(worker)) :]:
+            stage.answer(prompt)
+        stage.advance(5)
+        left.append(gc.collect())
+        gc.enable()
+    assert len(stage.results(worker)) >= 22
+    assert {result.outcome for result in stage.results(worker)} == {Outcome.OK}
+    assert left[1] - left[0] < 20

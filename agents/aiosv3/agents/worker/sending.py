@@ -232,18 +232,19 @@ class StepSender:
 
     def append(self, record: Outgoing, then: Callable[[Appended | AppendFailed], None]) -> None:
         """Appends until the outcome is known: a second copy changes nothing, the first record of an id wins."""
+        self._wiring.log.append(record, partial(self._appended, record, then))
 
-        def done(ack: Appended | AppendFailed) -> None:
-            if self._stopped:
-                return
-            if isinstance(ack, AppendUnknown):
-                self._wiring.log.append(record, done)
-                return
-            then(ack)
-            if record.topic == self._wiring.journal_topic and isinstance(ack, Appended):
-                self._journaled(record, ack)
-
-        self._wiring.log.append(record, done)
+    def _appended(
+        self, record: Outgoing, then: Callable[[Appended | AppendFailed], None], ack: Appended | AppendFailed
+    ) -> None:
+        if self._stopped:
+            return
+        if isinstance(ack, AppendUnknown):
+            self.append(record, then)
+            return
+        then(ack)
+        if record.topic == self._wiring.journal_topic and isinstance(ack, Appended):
+            self._journaled(record, ack)
 
     def _note(
         self,
