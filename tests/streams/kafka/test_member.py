@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from aiosv3.streams.errors import BrokerUnavailable, PartitionMismatch
-from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings, doubt
+from aiosv3.streams.kafka import Connection, GroupProtocol, KafkaMember, KafkaRefused, MemberSettings, commits, doubt
 from aiosv3.streams.log import Committed, Start
 
 from .conftest import PROTOCOLS, Cluster, Recorder
@@ -325,6 +325,36 @@ async def test_a_client_that_is_not_answered_is_replaced(
     assert len(made) == 2
     await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 300)
     assert _offsets(listener, tasks, 0) == [*range(150), *range(150)]
+
+
+async def test_one_commit_without_an_answer_is_enough(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that are answered do not make up for it: until then librdkafka gives no partition back."""
+    for name, value in (("PATIENCE_S", 0.0), ("GRACE_S", 0.5)):
+        monkeypatch.setattr(doubt, name, value)
+    monkeypatch.setattr(commits, "_OVERDUE_S", 1.0)
+    tasks = cluster.topics.create("tasks", 2)
+    made: list[Consumer] = []
+
+    class Losing(Consumer):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
+
+        def commit(self, *args: Any, **options: Any) -> Any:
+            place = options["offsets"][0]
+            return None if self is made[0] and place.metadata == "lost" else super().commit(*args, **options)
+
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, protocol=protocol, consumer_type=Losing)
+    await member.join(listener)
+    await listener.until(lambda: len(listener.owned) == 2)
+    lost = asyncio.create_task(member.commit(0, Committed(0, "lost")))
+    async with asyncio.timeout(30):
+        while len(made) == 1:
+            await member.commit(1, Committed(0, "heard"))
+    assert not await lost
 
 
 async def test_a_client_that_owns_nothing_and_reaches_nobody_is_replaced(
