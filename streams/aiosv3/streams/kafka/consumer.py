@@ -74,7 +74,7 @@ class GroupConsumer:
         try:
             async with asyncio.timeout(self._lease.session):
                 return await answer
-        except TimeoutError:  # librdkafka's own wait for a broker has no end
+        except TimeoutError:  # there may be no answer, ever
             return False
 
     def flow(self, topic: str, partition: int, *, on: bool) -> None:
@@ -94,7 +94,7 @@ class GroupConsumer:
         self._leaving = True
 
     def abandon(self) -> None:
-        """The thread hangs in a call to a broker that is gone: forget it."""
+        """The thread hangs in a call to a client that does not end: forget it."""
         self._relay.hang_up()
         self.ended.set()
 
