@@ -152,7 +152,7 @@ def restore(repeats: int) -> None:
 
 def in_flight(bootstrap: str, repeats: int) -> None:
     """Efficiency with many tasks waiting."""
-    for waiting, rounds in ((1_000, 6), (5_000, 4)):
+    for waiting, rounds in ((1_000, 20), (5_000, 6)):
         runs = [
             script("in_flight.py", bootstrap, f"wait{waiting}-{n}.", "waits", waiting, rounds) for n in range(repeats)
         ]

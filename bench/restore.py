@@ -9,7 +9,6 @@ in milliseconds, from the assignment until each task waits where it waited befor
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 
@@ -17,6 +16,7 @@ from agents_for_bench import ten_steps
 from task_step import Bench
 
 from aiosv3.agents.worker.tenure import AgentTenure
+from aiosv3.app.workers import spare_collector
 from aiosv3.schemas.records import JournalRecord
 from aiosv3.streams.processor import Processor
 
@@ -48,9 +48,7 @@ async def main(tasks: int) -> tuple[float, float, float]:
     await opened(first, tasks)
     first.revoked(0)
     await first.drain(0)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)  # as a worker's process does
+    spare_collector()  # as a worker's process does
     journal = bench.log.partitions[bench.topics.journal(ten_steps.name), 0]
     values = [record.value for record in journal if record.value is not None]
     began = time.process_time()
