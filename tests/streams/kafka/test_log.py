@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiosv3.streams.errors import AppendFailed, AppendUnknown, BrokerUnavailable, DataLost, RecordTooLarge
 from aiosv3.streams.kafka import AppendSettings, Connection, KafkaLog, KafkaRefused, LogSettings, appender
+from aiosv3.streams.kafka.admin import admin_client
 from aiosv3.streams.log import Appended, Bounds, Outgoing, Record
 from aiosv3.streams.partitioner import murmur2_partition
 
@@ -189,6 +191,34 @@ async def test_truncated_records_are_lost_by_name(cluster: Cluster) -> None:
     assert (caught.value.needed, caught.value.start) == (9, 10)
     with pytest.raises(KafkaRefused, match="deleting"):
         await cluster.log.truncate(topic, 0, 21)
+
+
+async def test_an_admin_client_that_reached_nobody_is_not_used_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = cluster.topics.create("t", 1)
+    await cluster.append(topic, 0, [b"x"] * 3)
+    made: list[AdminClient] = []
+
+    def create(*how: Any) -> AdminClient:
+        made.append(admin_client(*how))
+        return made[-1]
+
+    monkeypatch.setattr("aiosv3.streams.kafka.log.admin_client", create)
+    async with (
+        Nameless(cluster.connection.bootstrap).open() as way,
+        KafkaLog(Connection(way.bootstrap), LogSettings(timeout=2.0)) as log,
+    ):
+        await log.truncate(topic, 0, 1)
+        await log.truncate(topic, 0, 1)
+        assert len(made) == 1
+        way.stand_still()
+        with pytest.raises(BrokerUnavailable, match="deleting"):
+            await log.truncate(topic, 0, 2)
+        way.go_on()
+        await log.truncate(topic, 0, 3)
+        assert len(made) == 2
+    assert await cluster.log.bounds(topic, 0) == Bounds(3, 3)
 
 
 async def test_offset_at_a_time(cluster: Cluster) -> None:

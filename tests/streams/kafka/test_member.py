@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -176,6 +177,44 @@ async def test_a_late_commit_is_never_sent(cluster: Cluster, protocol: GroupProt
     await second.until(lambda: len(second.owned) == 2)
     assert set(second.commits.values()) == {Committed(5, "final")}
     assert [await task for task in late] == [False, False]
+
+
+async def test_a_commit_that_waits_is_not_sent_for_the_ownership_after_it(cluster: Cluster, topic_prefix: str) -> None:
+    """It speaks of what the last owner had finished, and the next one begins at what was committed."""
+    tasks = cluster.topics.create("tasks", 1)
+    await cluster.append(tasks, 0, [b"x"] * 9)
+    sent: list[int] = []
+    still, free = threading.Event(), threading.Event()
+
+    class Gated(Consumer):
+        def poll(self, *args: Any, **options: Any) -> Any:
+            if still.is_set():
+                free.wait()
+            return super().poll(*args, **options)
+
+        def commit(self, *args: Any, **options: Any) -> Any:
+            sent.extend(place.offset for place in options["offsets"])
+            return super().commit(*args, **options)
+
+    listener = Recorder(tasks)
+    member = cluster.member(topic_prefix + "g", listener, consumer_type=Gated)
+    await member.join(listener)
+    await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 9)
+    still.set()
+    try:
+        first = asyncio.create_task(member.commit(0, Committed(5, "under way")))
+        behind = asyncio.create_task(member.commit(0, Committed(7, "behind it")))
+        await asyncio.sleep(0)
+        member.restart(0)
+    finally:
+        still.clear()
+        free.set()
+    await listener.until(lambda: listener.events == [("assigned", 0), ("lost", 0), ("assigned", 0)])
+    assert not await behind
+    await first
+    assert await member.commit(0, Committed(9, "by the next"))
+    assert 5 in sent
+    assert 7 not in sent
 
 
 async def test_a_refused_partition_is_held_and_not_read(
@@ -551,6 +590,37 @@ async def test_a_thread_that_fails_is_told_to_the_loop(cluster: Cluster, topic_p
     async with asyncio.timeout(30):
         while member.alive():
             await asyncio.sleep(0)
+
+
+async def test_a_thread_that_stands_still_holds_the_group_up_no_longer_than_it_may(
+    cluster: Cluster, protocol: GroupProtocol, topic_prefix: str
+) -> None:
+    """Its heartbeats go on, from a thread of librdkafka: only the longest time between two polls ends it."""
+    tasks = cluster.topics.create("tasks", 2)
+    still, free = threading.Event(), threading.Event()
+
+    class Still(Consumer):
+        def poll(self, *args: Any, **options: Any) -> Any:
+            if still.is_set():
+                free.wait()
+            return super().poll(*args, **options)
+
+    settings = MemberSettings(max_poll_ms=6_000)
+    first, second = Recorder(tasks), Recorder(tasks)
+    group = topic_prefix + "g"
+    await cluster.member(group, first, protocol=protocol, settings=settings, consumer_type=Still).join(first)
+    await first.until(lambda: len(first.owned) == 2)
+    still.set()
+    try:
+        await cluster.member(group, second, protocol=protocol, settings=settings).join(second)
+        await second.until(lambda: len(second.owned) == 2)
+    finally:
+        still.clear()
+        free.set()
+    await first.until(lambda: first.events[-1][0] == "assigned" and len(first.events) > 2)
+    await second.until(lambda: len(second.owned) == 1)
+    assert sorted([*first.owned, *second.owned]) == [0, 1]
+    assert "lost" in [what for what, _ in first.events]
 
 
 async def test_a_named_and_an_unnamed_member_share_a_group(cluster: Cluster, topic_prefix: str) -> None:

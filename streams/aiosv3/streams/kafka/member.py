@@ -30,7 +30,8 @@ _LEAVE: Final = 20.0
 class MemberSettings:
     """``session_ms``: how soon a dead member is noticed. ``instance_id`` makes it static (KIP-345).
 
-    ``max_poll_ms`` is the longest time for which the thread may stand still; handlers never hold it.
+    ``max_poll_ms`` is the longest time for which the thread may stand still, and a group may wait for it in a rebalance;
+    handlers never hold it, and nothing that it waits for itself is without end.
     """
 
     session_ms: int = CLASSIC_SESSION_MS
@@ -38,7 +39,7 @@ class MemberSettings:
     isolation: str = "read_committed"
     fetch_wait_ms: int = 100
     prefetch_kbytes: int = 8_192
-    max_poll_ms: int = 300_000
+    max_poll_ms: int = 60_000
 
     def config(self) -> dict[str, str | float | bool]:
         """As keywords of :meth:`Connection.config`."""
