@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from aiosv3.app.pricediff import Comparison
+from aiosv3.app.pricediff import Comparison, completion_in
 from aiosv3.router.prices import PriceTable, parse_table
+from aiosv3.schemas.codec import Codec
 from aiosv3.schemas.records import Completion, Outcome, Usage
+from aiosv3.schemas.store import SchemaStore
+from aiosv3.streams.log import Record
 
 DAY_MS = 86_400_000
 USED = Usage(1, 1_000, 100, 400, 7)
@@ -89,3 +93,11 @@ def test_a_pool_that_is_not_the_projects_any_more_is_known_by_its_model() -> Non
     assert line.old == 1_000
     (line,) = compared((DONE, 0), provider="other").lines()
     assert line.old is None
+
+
+async def test_garbage_is_no_call_whatever_schema_it_names() -> None:
+    """Five bytes and nothing behind them may look like the id of a schema that nobody has registered."""
+    store = SchemaStore()
+    mesh = cast("Any", SimpleNamespace(codec=Codec(store), store=store))
+    for value in (b"\x93 no call", b"\x00\x00\x00\x00\x01\xff\xff", b"\x00\x3b\x9a\xca\x00\x02", b"", None):
+        assert await completion_in(mesh, Record("completions.cloud", 0, 7, 0, None, value, [])) is None

@@ -130,12 +130,13 @@ async def read_completions(mesh: Mesh, since: int | None = None) -> AsyncIterato
         for partition in range(partitions):
             start = 0 if since is None else await mesh.log.offset_at(topic, partition, since)
             async for record in reading.records(topic, partition, start):
-                completion = await _read(mesh, record)
+                completion = await completion_in(mesh, record)
                 if completion is not None:
                     yield completion, record.timestamp
 
 
-async def _read(mesh: Mesh, record: Record) -> Completion | None:
+async def completion_in(mesh: Mesh, record: Record) -> Completion | None:
+    """None where ``record`` is something else, whatever it is."""
     for _ in range(2):
         try:
             return None if record.value is None else mesh.codec.decode_as(Completion, record.value)
