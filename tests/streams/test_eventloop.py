@@ -8,6 +8,7 @@ import gc
 import inspect
 import time
 import tracemalloc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -358,6 +359,29 @@ def test_every_method_of_a_loop_works_or_is_refused_by_name() -> None:
     loop.run_in_executor(None, print)
     loop.stop()
     assert refused == ["call_soon_threadsafe", "run_in_executor", "stop"]
+
+
+def test_what_waits_at_the_close_is_freed_at_once(bench: Bench) -> None:
+    """A task and what it waits for hold each other: no collector has to find them."""
+    loop = bench.loop
+    freed: list[weakref.ref[Any]] = []
+
+    async def waits() -> None:
+        future = loop.create_future()
+        freed.append(weakref.ref(future))
+        await future
+
+    async def waits_for_others() -> None:
+        await asyncio.wait([loop.create_task(waits()), loop.create_task(waits())])
+
+    freed.extend(weakref.ref(loop.create_task(each)) for each in (waits(), waits_for_others()))
+    loop.run_until_idle()
+    gc.disable()
+    try:
+        loop.close()
+        assert [one() for one in freed] == [None] * 5
+    finally:
+        gc.enable()
 
 
 def test_close_runs_finally_blocks_now_and_drops_the_rest_in_silence(bench: Bench) -> None:

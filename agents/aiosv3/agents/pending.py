@@ -43,3 +43,11 @@ def retrieve(future: asyncio.Future[Any]) -> None:
     """A done callback: the failure of a step that nobody awaits is in the journal, asyncio need not report it."""
     if not future.cancelled():
         future.exception()
+
+
+def drop(steps: dict[str, Pending]) -> None:
+    """Their loop is closed, so nobody waits any more: ``steps`` is emptied, and each future lets go of who did."""
+    while steps:
+        future = steps.popitem()[1].future
+        if future is not None:
+            future.cancel()

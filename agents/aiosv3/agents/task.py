@@ -19,7 +19,7 @@ from aiosv3.agents.facts import DEADLINE_STEP, GRACE_STEP, Finish, JournalEntry,
 from aiosv3.agents.keyed import KeyedState
 from aiosv3.agents.mailbox import Mailbox
 from aiosv3.agents.patches import Patches
-from aiosv3.agents.pending import Pending, retrieve
+from aiosv3.agents.pending import Pending, drop, retrieve
 from aiosv3.agents.progress import Progress
 from aiosv3.agents.sealed import Sealing
 from aiosv3.agents.spending import Spending
@@ -309,8 +309,9 @@ class TaskRun:
             self._loop = None
 
     def close(self) -> None:
-        """Drops the coroutine; its ``finally`` blocks run, and what they ask for is not sent."""
+        """Drops the coroutine for good; its ``finally`` blocks run, and what they ask for is not sent."""
         self._drop()
+        drop(self._pending)  # they hold the loop, and that holds this
 
     def take(self) -> list[Step]:
         """The steps called since the last time that are still unanswered, in call order."""

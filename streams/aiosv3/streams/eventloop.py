@@ -1,11 +1,10 @@
 """A tiny deterministic asyncio loop without I/O: who drives it decides when anything happens.
 
-It never blocks and never looks at the wall clock: :meth:`DeterministicLoop.run_until_idle` runs what is ready
-and returns, also from inside another running loop (nested, even within one of its tasks). Given the same
-calls in the same order it runs the same callbacks in the same order, on every Python from 3.11: tasks and
-futures hash by their creation, so that sets of them (``asyncio.wait``, ``TaskGroup``) iterate alike in every
-run. One thing in asyncio stays undetermined: ``as_completed``, given bare coroutines, starts them by their
-addresses.
+It never blocks and never looks at the wall clock: :meth:`DeterministicLoop.run_until_idle` runs what is ready and
+returns, also from inside another running loop (nested, even within one of its tasks). Given the same calls in the same
+order it runs the same callbacks in the same order, on every Python from 3.11: tasks and futures hash by their creation,
+so that sets of them (``asyncio.wait``, ``TaskGroup``) iterate alike in every run. One thing in asyncio stays
+undetermined: ``as_completed``, given bare coroutines, starts them by their addresses.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import heapq
 import itertools
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -391,8 +391,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 def _drop(task: asyncio.Task[Any]) -> None:
     coro: Any = task.get_coro()
     for _ in range(_CLOSINGS):
-        try:
+        with suppress(BaseException):  # code of a task that nobody waits for any more
             coro.close()
-        except BaseException:  # noqa: BLE001, S112 -- code of a task that nobody waits for any more
-            continue
-        return
+            break
+    for future in (task, task._fut_waiter):  # type: ignore[attr-defined] # noqa: SLF001 -- they hold each other
+        for callback, _ in list(getattr(future, "_callbacks", None) or ()):
+            future.remove_done_callback(callback)

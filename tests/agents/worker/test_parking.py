@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -332,6 +333,41 @@ def test_what_came_while_the_carry_was_on_its_way_is_slept_with(stage: Stage) ->
     stage.answer(stage.prompts()[1], "two")
     stage.settle()
     assert outcomes(stage, worker) == [("t1", Outcome.OK, "one two")]
+
+
+@pytest.mark.parametrize("how", ["alone", "gathered", "grouped", "first of two", "in time"])
+def test_what_falls_asleep_leaves_nothing_to_the_collector(stage: Stage, how: str) -> None:
+    """Thousands that fall asleep would lie about until Python looks for them, and that is seldom."""
+
+    async def heard(ctx: Context, name: str) -> str:
+        return await ctx.receive(name, str)
+
+    async def program(ctx: Context, _value: str) -> str:
+        if how == "alone":
+            return await ctx.receive("go", str)
+        if how == "gathered":
+            return "".join(await asyncio.gather(ctx.receive("go", str), ctx.receive("on", str)))
+        if how == "in time":
+            async with asyncio.timeout(3_600):
+                return await ctx.receive("go", str)
+        async with asyncio.TaskGroup() as group:
+            both = [group.create_task(heard(ctx, name)) for name in ("go", "on")]
+            if how == "first of two":
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return "heard"
+
+    worker = stage.worker(program).squeezed(after=1.0).start()
+    left: list[int] = []
+    for round_ in range(2):
+        gc.collect()
+        gc.disable()
+        for number in range(20 * round_ + 1):
+            stage.task(f"t{round_}-{number}")
+        stage.advance(3)
+        left.append(gc.collect())
+        gc.enable()
+    assert list(parked(worker).values()) == [True] * 22
+    assert left[1] - left[0] < 20
 
 
 def test_falling_asleep_sends_nothing(stage: Stage) -> None:

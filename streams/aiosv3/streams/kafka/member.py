@@ -30,8 +30,8 @@ _LEAVE: Final = 20.0
 class MemberSettings:
     """``session_ms``: how soon a dead member is noticed. ``instance_id`` makes it static (KIP-345).
 
-    ``max_poll_ms`` is the longest time for which the thread may stand still, and a group may wait for it in a rebalance;
-    handlers never hold it, and nothing that it waits for itself is without end.
+    ``max_poll_ms`` is the longest time for which the thread may stand still, and a group may wait for it in a
+    rebalance; handlers never hold it, and nothing that it waits for itself is without end.
     """
 
     session_ms: int = CLASSIC_SESSION_MS
