@@ -242,6 +242,26 @@ def test_rule_06_calls_end_and_nothing_is_appended_once_the_partition_is_gone(st
     assert tenure.offsets.base == 0
 
 
+def test_a_call_that_ends_before_it_began_is_closed(stage: Stage) -> None:
+    """Else Python says of it, on the worker's error output, that it was never awaited."""
+    worker = stage.worker("a").start()
+    made: list[Coroutine[Any, Any, Outgoing]] = []
+
+    async def call(request: Request) -> Outgoing:
+        return worker.effector.answer(request)
+
+    def work(request: Request, _epoch: int) -> Awaitable[Outgoing]:
+        stage.loop.call_soon(worker.processor.lost, 0)
+        made.append(call(request))
+        return made[-1]
+
+    worker.effector.on_work = work
+    stage.request("x")
+    stage.settle()
+    assert [inspect.getcoroutinestate(each) for each in made] == [inspect.CORO_CLOSED]
+    assert stage.values("answers") == []
+
+
 def test_rule_06_a_late_acknowledgement_of_a_forward_completes_nothing(stage: Stage) -> None:
     worker = stage.worker("a").start()
     acks = stage.wire.hold("ack", "replies")

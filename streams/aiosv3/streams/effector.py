@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -193,7 +193,7 @@ class EffectorTenure(Tenure):
         if isinstance(outcome, Outgoing):
             self._answer(request, outcome)
         else:
-            self._spawn(self._call(request, outcome))
+            self._spawn(self._call(request, outcome), outcome)
 
     def _attempt(self, request: Request) -> Outgoing | Awaitable[Outgoing]:
         try:
@@ -212,10 +212,12 @@ class EffectorTenure(Tenure):
         for request in held:
             self._start(request)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any, outcome: Awaitable[Outgoing] | None = None) -> None:
         call = asyncio.get_running_loop().create_task(work)
         self._calls.add(call)
         call.add_done_callback(self._called)
+        if isinstance(outcome, Coroutine):  # cancelled before it began, ``work`` has not awaited it
+            call.add_done_callback(lambda _: outcome.close())
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
