@@ -64,8 +64,9 @@ _SETTLE_S: Final = 10.0
 _COLLECT: Final = (100_000, 20, 10)
 """Net allocations before the youngest objects are looked at, and how many such rounds before older ones are.
 
-Tasks, requests and calls that are over leave no cycles behind, failed ones neither: what grows is what is at work, of
-which nothing can be freed, some seventy objects for a waiting task. A hundred thousand objects are some 10 MB.
+Tasks, requests and calls that are over leave hardly a cycle behind (an exception in a ``TaskGroup`` does): what grows
+is what is at work, of which nothing can be freed, some seventy objects for a waiting task. A hundred thousand objects
+are some 10 MB.
 """
 _T = TypeVar("_T")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ import pytest
 from aiosv3.agents import Context, Limits, Order
 from aiosv3.schemas.records import Carry, JournalKind, Outcome
 from aiosv3.streams.ownlog import Entry
+
+from .collecting import left_by_twenty
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Stage, Worker
@@ -357,17 +358,14 @@ def test_what_falls_asleep_leaves_nothing_to_the_collector(stage: Stage, how: st
         return "heard"
 
     worker = stage.worker(program).squeezed(after=1.0).start()
-    left: list[int] = []
-    for round_ in range(2):
-        gc.collect()
-        gc.disable()
-        for number in range(20 * round_ + 1):
-            stage.task(f"t{round_}-{number}")
+
+    def work(ids: list[str]) -> None:
+        for each in ids:
+            stage.task(each)
         stage.advance(3)
-        left.append(gc.collect())
-        gc.enable()
+
+    assert left_by_twenty(work) < 20
     assert list(parked(worker).values()) == [True] * 22
-    assert left[1] - left[0] < 20
 
 
 def test_falling_asleep_sends_nothing(stage: Stage) -> None:

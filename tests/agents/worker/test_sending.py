@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from aiosv3.agents import Context
 from aiosv3.schemas.records import JournalKind, JournalRecord, Outcome
 from aiosv3.streams.errors import AppendFailed, AppendUnknown
 from aiosv3.streams.log import Appended, Outgoing
+
+from .collecting import left_by_twenty
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Stage, Worker
@@ -235,18 +236,15 @@ def test_a_task_that_is_over_leaves_nothing_to_the_collector(stage: Stage, kind:
     worker = stage.worker(program).start()
     stage.task("first")
     stage.advance(1)
-    left: list[int] = []
-    for round_ in range(2):
-        gc.collect()
-        gc.disable()
-        for number in range(20 * round_ + 1):
-            stage.task(f"t{round_}-{number}")
+
+    def work(ids: list[str]) -> None:
+        for each in ids:
+            stage.task(each)
         stage.advance(0.5)
         for prompt in stage.prompts()[len(stage.results(worker)) :]:
             stage.answer(prompt)
         stage.advance(5)
-        left.append(gc.collect())
-        gc.enable()
+
+    assert left_by_twenty(work) < 20
     assert len(stage.results(worker)) >= 22
     assert {result.outcome for result in stage.results(worker)} == {Outcome.OK}
-    assert left[1] - left[0] < 20

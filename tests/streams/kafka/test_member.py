@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -22,6 +24,41 @@ pytestmark = pytest.mark.kafka
 
 def _offsets(listener: Recorder, topic: str, partition: int) -> list[int]:
     return listener.seen.get((topic, partition), [])
+
+
+class Gate:
+    """While it is shut, the thread of a member stands still before its next poll; the threads of librdkafka go on."""
+
+    def __init__(self) -> None:
+        self._shut = threading.Event()
+        self._open = threading.Event()
+
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        """Once only."""
+        self._shut.set()
+        try:
+            yield
+        finally:
+            self._shut.clear()
+            self._open.set()
+
+    def consumer(self, sent: list[int] | None = None) -> type[Consumer]:
+        """To ``sent`` come the offsets that are committed."""
+        gate = self
+
+        class Gated(Consumer):
+            def poll(self, *args: Any, **options: Any) -> Any:
+                if gate._shut.is_set():
+                    gate._open.wait()
+                return super().poll(*args, **options)
+
+            def commit(self, *args: Any, **options: Any) -> Any:
+                if sent is not None:
+                    sent.extend(place.offset for place in options["offsets"])
+                return super().commit(*args, **options)
+
+        return Gated
 
 
 async def test_reads_input_and_journal_and_commits(
@@ -184,31 +221,16 @@ async def test_a_commit_that_waits_is_not_sent_for_the_ownership_after_it(cluste
     tasks = cluster.topics.create("tasks", 1)
     await cluster.append(tasks, 0, [b"x"] * 9)
     sent: list[int] = []
-    still, free = threading.Event(), threading.Event()
-
-    class Gated(Consumer):
-        def poll(self, *args: Any, **options: Any) -> Any:
-            if still.is_set():
-                free.wait()
-            return super().poll(*args, **options)
-
-        def commit(self, *args: Any, **options: Any) -> Any:
-            sent.extend(place.offset for place in options["offsets"])
-            return super().commit(*args, **options)
-
+    gate = Gate()
     listener = Recorder(tasks)
-    member = cluster.member(topic_prefix + "g", listener, consumer_type=Gated)
+    member = cluster.member(topic_prefix + "g", listener, consumer_type=gate.consumer(sent))
     await member.join(listener)
     await listener.until(lambda: len(_offsets(listener, tasks, 0)) == 9)
-    still.set()
-    try:
+    with gate.shut():
         first = asyncio.create_task(member.commit(0, Committed(5, "under way")))
         behind = asyncio.create_task(member.commit(0, Committed(7, "behind it")))
         await asyncio.sleep(0)
         member.restart(0)
-    finally:
-        still.clear()
-        free.set()
     await listener.until(lambda: listener.events == [("assigned", 0), ("lost", 0), ("assigned", 0)])
     assert not await behind
     await first
@@ -597,26 +619,15 @@ async def test_a_thread_that_stands_still_holds_the_group_up_no_longer_than_it_m
 ) -> None:
     """Its heartbeats go on, from a thread of librdkafka: only the longest time between two polls ends it."""
     tasks = cluster.topics.create("tasks", 2)
-    still, free = threading.Event(), threading.Event()
-
-    class Still(Consumer):
-        def poll(self, *args: Any, **options: Any) -> Any:
-            if still.is_set():
-                free.wait()
-            return super().poll(*args, **options)
-
+    gate = Gate()
     settings = MemberSettings(max_poll_ms=6_000)
     first, second = Recorder(tasks), Recorder(tasks)
     group = topic_prefix + "g"
-    await cluster.member(group, first, protocol=protocol, settings=settings, consumer_type=Still).join(first)
+    await cluster.member(group, first, protocol=protocol, settings=settings, consumer_type=gate.consumer()).join(first)
     await first.until(lambda: len(first.owned) == 2)
-    still.set()
-    try:
+    with gate.shut():
         await cluster.member(group, second, protocol=protocol, settings=settings).join(second)
         await second.until(lambda: len(second.owned) == 2)
-    finally:
-        still.clear()
-        free.set()
     await first.until(lambda: first.events[-1][0] == "assigned" and len(first.events) > 2)
     await second.until(lambda: len(second.owned) == 1)
     assert sorted([*first.owned, *second.owned]) == [0, 1]
